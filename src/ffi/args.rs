@@ -1,0 +1,157 @@
+//! Arguments from C, turned into Rust values or refused.
+
+use std::ffi::{CStr, c_char};
+
+use crate::context::Context;
+use crate::error::{Error, Result, Status};
+
+const WRONG_KIND: Error = Error::constant(Status::InvalidArgument, "A handle is not of its kind.");
+
+/// A type that C holds by an opaque pointer. Its mark tells one kind of handle from another.
+pub(super) trait Handle {
+    const MARK: u64;
+
+    fn mark(&self) -> u64;
+}
+
+/// # Safety
+/// `handle` is NULL or came from this library and is not freed during `'a`.
+pub(super) unsafe fn handle<'a, H: Handle>(handle: *const H) -> Result<&'a H> {
+    let at = checked(handle)?;
+    // SAFETY: not NULL, aligned, and alive as promised to this function.
+    of_its_kind(unsafe { &*at })
+}
+
+/// # Safety
+/// As for [`handle`], and nobody else uses it during `'a`.
+pub(super) unsafe fn handle_mut<'a, H: Handle>(handle: *mut H) -> Result<&'a mut H> {
+    let at = checked(handle)?.cast_mut();
+    // SAFETY: not NULL, aligned, alive and not shared, as promised to this function.
+    let alive = unsafe { &mut *at };
+    of_its_kind(alive)?;
+    Ok(alive)
+}
+
+/// # Safety
+/// `handle` is NULL or came from this library, and nobody uses it from now on.
+pub(super) unsafe fn free<H: Handle>(handle: *mut H) {
+    // SAFETY: as promised to this function.
+    if unsafe { self::handle(handle) }.is_ok() {
+        // SAFETY: made by `Box::into_raw`, and given up by the caller.
+        drop(unsafe { Box::from_raw(handle) });
+    }
+}
+
+fn checked<H>(handle: *const H) -> Result<*const H> {
+    match (handle.is_null(), handle.is_aligned()) {
+        (true, _) => Err(Error::invalid_argument("A handle is NULL.")),
+        (false, true) => Ok(handle),
+        (false, false) => Err(WRONG_KIND),
+    }
+}
+
+fn of_its_kind<H: Handle>(handle: &H) -> Result<&H> {
+    if handle.mark() == H::MARK {
+        Ok(handle)
+    } else {
+        Err(WRONG_KIND)
+    }
+}
+
+/// A text argument, not yet known to be there or to be UTF-8.
+pub(super) struct Text<'a>(Option<&'a CStr>);
+
+/// # Safety
+/// `at` is NULL or points to NUL-terminated text that lives and stays unchanged during `'a`.
+pub(super) unsafe fn text<'a>(at: *const c_char) -> Text<'a> {
+    if at.is_null() {
+        return Text(None);
+    }
+    // SAFETY: as promised to this function.
+    Text(Some(unsafe { CStr::from_ptr(at) }))
+}
+
+impl<'a> Text<'a> {
+    /// Text that must be given and not be empty.
+    pub(super) fn required(self, name: &str) -> Result<&'a str> {
+        self.optional(name)?
+            .ok_or_else(|| Error::missing_parameter(name))
+    }
+
+    /// Text that may be NULL, but not empty: an empty variable must not pass for "not asked for".
+    pub(super) fn optional(self, name: &str) -> Result<Option<&'a str>> {
+        match self.0.map(CStr::to_str) {
+            None => Ok(None),
+            Some(Ok("")) => Err(Error::missing_parameter(name)),
+            Some(Ok(text)) => Ok(Some(text)),
+            Some(Err(_)) => Err(Error::invalid_parameter(name, "It is not UTF-8.")),
+        }
+    }
+
+    /// The bytes, which may be empty but not NULL.
+    pub(super) fn bytes(self, name: &str) -> Result<&'a [u8]> {
+        self.0
+            .map(CStr::to_bytes)
+            .ok_or_else(|| Error::missing_parameter(name))
+    }
+}
+
+/// # Safety
+/// As for [`text`].
+pub(super) unsafe fn context(at: *const c_char) -> Result<Context> {
+    // SAFETY: as promised to this function.
+    match unsafe { text(at) }.0 {
+        None => Ok(Context::empty()),
+        Some(json) => Context::parse_bytes(json.to_bytes()),
+    }
+}
+
+/// # Safety
+/// `at` is NULL or points to `len` readable bytes that live and stay unchanged during `'a`.
+pub(super) unsafe fn bytes<'a>(at: *const u8, len: usize) -> Result<&'a [u8]> {
+    match (at.is_null(), len) {
+        (_, 0) => Ok(&[]),
+        (true, _) => Err(Error::invalid_argument(
+            "An input is NULL, but its length is not 0.",
+        )),
+        (false, len) if len > isize::MAX.unsigned_abs() => {
+            Err(Error::invalid_argument("A length is larger than memory."))
+        }
+        // SAFETY: not NULL, and readable as promised to this function.
+        (false, len) => Ok(unsafe { std::slice::from_raw_parts(at, len) }),
+    }
+}
+
+/// Pairs of texts, flat.
+///
+/// # Safety
+/// `at` is NULL or points to 2 × `pairs` pointers, each as for [`text`].
+pub(super) unsafe fn texts<'a>(at: *const *const c_char, pairs: usize) -> Result<Vec<&'a str>> {
+    // Each pair takes at least five characters of the 8192; more pairs are not even read.
+    const MOST_PAIRS: usize = 2048;
+    if pairs > 0 && at.is_null() {
+        return Err(Error::invalid_argument(
+            "An input is NULL, but its length is not 0.",
+        ));
+    }
+    if pairs > MOST_PAIRS {
+        return Err(Error::invalid_parameter(
+            "EncryptionContext",
+            "It is longer than 8192 characters.",
+        ));
+    }
+    let mut texts = Vec::with_capacity(2 * pairs);
+    for index in 0..2 * pairs {
+        // SAFETY: within the pointers promised to this function; any alignment will do.
+        let at = unsafe { at.add(index).read_unaligned() };
+        // SAFETY: as promised to this function.
+        let text = unsafe { text(at) }
+            .0
+            .ok_or(Error::invalid_argument("A text among the pairs is NULL."))?;
+        texts.push(
+            text.to_str()
+                .map_err(|_| Error::invalid_parameter("EncryptionContext", "It is not UTF-8."))?,
+        );
+    }
+    Ok(texts)
+}

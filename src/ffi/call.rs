@@ -1,0 +1,62 @@
+//! The second door: the API as documents.
+
+use std::ffi::c_char;
+
+use super::args::{handle, text};
+use super::boundary::{Outputs, answer, boundary};
+use super::client::kms_client;
+use super::document;
+use super::types::{kms_response, kms_status};
+use crate::document::call;
+
+/// Performs one API request, given as the form-encoded text that the API documents.
+///
+/// request       such as "Action=CreateAlias&KeyId=…&AliasName=alias%2Forders". "Format=XML" answers in
+///               XML, the default is JSON. A parameter that the action does not know, or that is given
+///               twice, is refused.
+/// document      out: the documented answer, or the documented error; NUL-terminated, to be freed with
+///               kms_document_free. NULL only after KMS_ERR_INVALID_ARGUMENT, a NULL request,
+///               KMS_ERR_NO_MEMORY or KMS_ERR_INTERNAL.
+/// document_len  out: its length without the NUL.
+/// response      may be NULL; key_id and key_version_id are filled where the answer has them.
+///
+/// Every management operation goes through here: CreateKey, DescribeKey, ListKeys, CreateAlias,
+/// CreateKeyVersion, EnableKey, DisableKey, and GenerateDataKey, GenerateDataKeyWithoutPlaintext and
+/// Decrypt with Plaintext and CiphertextBlob in base64.
+///
+/// Returns KMS_OK or any status of the header; KMS_ERR_UNSUPPORTED_OPERATION for an action that is
+/// not offered.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn kms_call(
+    client: *const kms_client,
+    request: *const c_char,
+    document: *mut *mut c_char,
+    document_len: *mut usize,
+    response: *mut kms_response,
+) -> kms_status {
+    answer(
+        Outputs::new(response).document(document, document_len),
+        |out| {
+            // SAFETY: the caller passes what kms_client_open gave.
+            let client = unsafe { handle(client) }?;
+            // SAFETY: the caller passes NULL or NUL-terminated text that lives through the call.
+            let request = unsafe { text(request) }.bytes("request")?;
+            let answer = call(&client.kms, request, out.request_id());
+            if let Some(key) = &answer.key {
+                out.key(key);
+            }
+            out.put_document(answer.document)?;
+            answer.outcome
+        },
+    )
+}
+
+/// Frees a document and wipes it. NULL is allowed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kms_document_free(document: *mut c_char) {
+    boundary((), || {
+        // SAFETY: the caller gives up what kms_call or kms_client_describe gave, or NULL.
+        unsafe { document::free(document) }
+    })
+}

@@ -1,0 +1,47 @@
+/*
+ * kmsbox: an embedded key-management service.
+ *
+ * A database engine links this library, opens a keystore on disk and asks for data keys. Each comes
+ * twice: as plaintext to encrypt with and then wipe, and as a CiphertextBlob, the same key wrapped
+ * under a customer master key (CMK), to store beside the data. Later kms_decrypt turns the blob back
+ * into the key. The semantics are those of the Alibaba Cloud KMS API 2016-01-20, without a network.
+ *
+ *     kms_options_new, kms_options_set ("keystore", "root_key", ...)   what to open
+ *     kms_client_open                                                  once per process
+ *     kms_call ("Action=CreateKey"), kms_call ("Action=CreateAlias...")  manage CMKs
+ *     kms_generate_data_key, kms_decrypt                               as often as needed
+ *     kms_client_free, kms_options_free
+ *
+ * Conventions
+ *
+ *  1. Every function that can fail returns kms_status: 0 is KMS_OK, errors are positive, grouped by
+ *     hundreds and never reused. New ones may appear: treat an unknown one as a failure.
+ *  2. Inputs come first and are const, outputs come last. Text is NUL-terminated UTF-8. Bytes are a
+ *     pointer and a length; (NULL, 0) is empty, (NULL, n) is KMS_ERR_INVALID_ARGUMENT.
+ *  3. Output buffers belong to the caller: pointer, capacity, and a size_t *len. Where one is too
+ *     small the answer is KMS_ERR_BUFFER_TOO_SMALL, every *len says what is needed, and no key was
+ *     made. A capacity of 0 (the pointer may then be NULL) so asks for the sizes.
+ *  4. On any other failure every *len is 0, no output buffer holds key material (plaintext buffers
+ *     are wiped), and *options, *client, *secret and *document are NULL.
+ *  5. No pointer is kept after a call. Inputs are read in full before outputs are written, so a text
+ *     input may lie in the kms_response, such as its key_id. The blob given in, the output buffers
+ *     (by capacity), their lengths and the response must not overlap: KMS_ERR_INVALID_ARGUMENT.
+ *  6. A const kms_client * may be used by any number of threads at once, and in a forked child.
+ *     Freeing it, and setting options, needs exclusive use.
+ *  7. The library prints nothing, never exits, installs no signal handler and starts no thread. A
+ *     panic inside it becomes KMS_ERR_INTERNAL and the client remains usable.
+ *  8. Functions that free accept NULL and wipe what they free.
+ *  9. There is no per-thread error state: what a call has to say beyond its status it writes to the
+ *     kms_response that the caller passes, and that may always be NULL.
+ *
+ * Key ids: wherever a key_id is asked for, a CMK's id (lower-case UUID), its ARN
+ * (acs:kms:local:0:key/ID) or an alias (alias/NAME) will do.
+ *
+ * Fork: no descriptor, lock or thread of the library outlives a call, so parent and child go on
+ * independently with the client they both have. A "memory:" keystore goes separate ways after a fork.
+ *
+ * Security: whoever holds the root key, or runs code inside the process, holds every key. The
+ * option "permissions" guards against mistakes; it is no wall.
+ */
+
+/* Generated from src/ffi; do not edit. After a change there: make header */

@@ -1,0 +1,122 @@
+//! Options: what kms_client_open is told.
+
+use std::ffi::c_char;
+
+use super::args::{Handle, bytes, free, handle_mut, text};
+use super::boundary::{Outputs, answer, boundary};
+use super::types::{kms_response, kms_status};
+use crate::error::Error;
+use crate::options::Options;
+
+/// A set of options, opaque. Made by kms_options_new, freed by kms_options_free.
+pub struct kms_options {
+    mark: u64,
+    pub(super) options: Options,
+}
+
+impl Handle for kms_options {
+    const MARK: u64 = 0x6b6d_735f_6f70_7469;
+
+    fn mark(&self) -> u64 {
+        self.mark
+    }
+}
+
+/// Makes an empty set of options.
+///
+/// options  out: the set, to be freed with kms_options_free; NULL on failure.
+///
+/// Returns KMS_OK, KMS_ERR_INVALID_ARGUMENT, KMS_ERR_NO_MEMORY.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn kms_options_new(options: *mut *mut kms_options) -> kms_status {
+    answer(Outputs::new(std::ptr::null_mut()).handle(options), |out| {
+        out.put_handle(kms_options {
+            mark: kms_options::MARK,
+            options: Options::default(),
+        });
+        Ok(())
+    })
+}
+
+/// Sets one option. A later value replaces an earlier one.
+///
+/// options   the set; no other thread may use it meanwhile.
+/// name      one of the names below.
+/// value     text; what each name takes:
+///
+///   keystore             path of the keystore file, or "memory:" for one that lives with the client
+///   create               "true": make the keystore if it is missing; default "false"
+///   root_key             "file:PATH" (32 raw bytes, or hex or base64 of 32; not readable by group or
+///                        others), "credential:NAME" (a file in $CREDENTIALS_DIRECTORY), "env:NAME"
+///                        (hex or base64), "passphrase-file:PATH" (through Argon2id)
+///   permissions          comma list of API actions that this client will perform, such as "Decrypt";
+///                        default: all
+///   read_only            "true": never writes; default "false"
+///   refresh_interval_ms  0..3600000: how stale the view of another process's change may be; default
+///                        1000; 0 looks at every call
+///   lock_timeout_ms      0..3600000: how long a management call waits for another writer; default 5000
+///   locked_memory_max    16384..1073741824 bytes of locked memory for expanded keys; default 1048576
+///
+/// response  may be NULL.
+///
+/// Files named here are read by kms_client_open, not before.
+///
+/// Returns KMS_OK, KMS_ERR_INVALID_OPTION (the response names it), KMS_ERR_MISSING_PARAMETER,
+/// KMS_ERR_INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn kms_options_set(
+    options: *mut kms_options,
+    name: *const c_char,
+    value: *const c_char,
+    response: *mut kms_response,
+) -> kms_status {
+    answer(Outputs::new(response), |_| {
+        // SAFETY: the caller passes what kms_options_new gave and nobody else uses it meanwhile.
+        let options = unsafe { handle_mut(options) }?;
+        // SAFETY: the caller passes NULL or NUL-terminated text that lives through the call.
+        let name = unsafe { text(name) };
+        // SAFETY: as above.
+        let value = unsafe { text(value) };
+        let name = name.required("name")?;
+        options.options.set(name, value.required(name)?)
+    })
+}
+
+/// Gives the root key as bytes, instead of the option "root_key".
+///
+/// root_key      32 random bytes; copied into locked memory, so wipe yours.
+/// root_key_len  KMS_ROOT_KEY_LEN.
+/// response      may be NULL.
+///
+/// Returns KMS_OK, KMS_ERR_INVALID_ARGUMENT (NULL or another length), KMS_ERR_INVALID_OPTION (the
+/// option "root_key" is set too), KMS_ERR_NO_MEMORY.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn kms_options_set_root_key(
+    options: *mut kms_options,
+    root_key: *const u8,
+    root_key_len: usize,
+    response: *mut kms_response,
+) -> kms_status {
+    answer(Outputs::new(response), |_| {
+        // SAFETY: the caller passes what kms_options_new gave and nobody else uses it meanwhile.
+        let options = unsafe { handle_mut(options) }?;
+        // SAFETY: the caller passes this many readable bytes, or NULL.
+        let root_key = unsafe { bytes(root_key, root_key_len) }?;
+        let root_key = root_key
+            .try_into()
+            .map_err(|_| Error::invalid_argument("The root key must have exactly 32 bytes."))?;
+        options.options.set_root_key(root_key)
+    })
+}
+
+/// Frees a set of options and wipes a root key in it. NULL is allowed. Clients opened with it stay.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kms_options_free(options: *mut kms_options) {
+    boundary((), || {
+        // SAFETY: the caller gives up what kms_options_new gave, or NULL.
+        unsafe { free(options) }
+    })
+}

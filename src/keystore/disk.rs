@@ -1,0 +1,295 @@
+//! The file on disk: looked at, read, replaced whole, and locked against other writers.
+//!
+//! No descriptor outlives a function of this module but that of [`Lock`], and its holder holds
+//! the fork gate.
+#![forbid(unsafe_code)]
+
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::format::Labelled;
+use crate::error::{Error, Result, Status};
+use crate::random;
+
+/// A larger file is not a keystore; it is not even read.
+const LARGEST: u64 = 1 << 30;
+const OWNER_ONLY: u32 = 0o600;
+const WRITABLE_BY_OTHERS: u32 = 0o002;
+
+/// What `stat` says of a file; another file or another content has another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Signature {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Signature {
+    /// Looks at the file.
+    pub(super) fn of(path: &Path) -> Result<Self> {
+        match fs::metadata(path) {
+            Ok(metadata) => Ok(Self::from_metadata(&metadata)),
+            Err(error) => Err(failed("look at", path, &error)),
+        }
+    }
+
+    fn from_metadata(metadata: &Metadata) -> Self {
+        Signature {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+/// The path in the form that stays right when the process changes its directory: absolute, links
+/// followed (a rename over a link would leave the file behind it as it was).
+pub(super) fn resolve(path: &Path) -> Result<PathBuf> {
+    if let Ok(resolved) = fs::canonicalize(path) {
+        return Ok(resolved);
+    }
+    let (Some(name), Some(parent)) = (path.file_name(), path.parent()) else {
+        return Err(Error::invalid_option(
+            "keystore",
+            format!("{} names no file", path.display()),
+        ));
+    };
+    let parent = if parent.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        parent
+    };
+    match fs::canonicalize(parent) {
+        Ok(parent) => Ok(parent.join(name)),
+        Err(error) => Err(failed("find the directory of", path, &error)),
+    }
+}
+
+/// Reads the file; `None` where there is none.
+pub(super) fn read(path: &Path) -> Result<Option<(Labelled, Signature)>> {
+    let io = |error: io::Error| failed("read", path, &error);
+    // Not to hang on a FIFO.
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path);
+    let mut file = match opened {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io(error)),
+    };
+    let metadata = file.metadata().map_err(io)?;
+    if !metadata.is_file() || metadata.size() > LARGEST {
+        return Err(Error::with(
+            Status::NotAKeystore,
+            format!("{} is not a keystore file.", path.display()),
+        ));
+    }
+    refuse_writable_by_others(path, &metadata)?;
+    let directory = directory(path);
+    refuse_writable_by_others(directory, &fs::metadata(directory).map_err(io)?)?;
+
+    let size = usize::try_from(metadata.size()).unwrap_or(usize::MAX);
+    let mut bytes = Labelled::with_capacity(size + 1);
+    file.read_to_end(bytes.vec()).map_err(io)?;
+    Ok(Some((bytes, Signature::from_metadata(&metadata))))
+}
+
+/// Puts a file where none is. `false`: another process was faster, and its file stands.
+pub(super) fn create(path: &Path, bytes: &[u8], _lock: &Lock) -> Result<bool> {
+    let temporary = Temporary::write(path, bytes, None)?;
+    // A link, unlike a rename, never replaces.
+    let linked = fs::hard_link(&temporary.path, path);
+    drop(temporary);
+    match linked {
+        Ok(()) => sync_directory(path).map(|()| true),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(failed("create", path, &error)),
+    }
+}
+
+/// Replaces the file; when this returns, the new one lasts.
+pub(super) fn replace(path: &Path, bytes: &[u8], _lock: &Lock) -> Result<()> {
+    let old = fs::metadata(path).map_err(|error| failed("look at", path, &error))?;
+    let temporary = Temporary::write(path, bytes, Some(&old))?;
+    fs::rename(&temporary.path, path).map_err(|error| failed("replace", path, &error))?;
+    temporary.renamed();
+    sync_directory(path)
+}
+
+/// The right to write, shared between processes by `flock` on a file beside the keystore.
+pub(super) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the right; `None` where another writer has it. The lock file stays for ever: removing
+    /// it could let two writers in.
+    pub(super) fn try_take(path: &Path) -> Result<Option<Lock>> {
+        let lock_path = beside(path, ".lock");
+        let io = |error: io::Error| failed("lock", &lock_path, &error);
+        let directory = directory(path);
+        let parent = fs::metadata(directory).map_err(|error| failed("lock", path, &error))?;
+        refuse_writable_by_others(directory, &parent)?;
+        let keystore = fs::metadata(path).ok();
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(OWNER_ONLY)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+            .open(&lock_path)
+            .map_err(io)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(io(error)),
+        }
+        let held = file.metadata().map_err(io)?;
+        let named = fs::metadata(&lock_path).map(|named| (named.dev(), named.ino()));
+        if named.ok() != Some((held.dev(), held.ino())) {
+            // Somebody removed the file in between: this lock guards nothing.
+            return Ok(None);
+        }
+        if let Some(keystore) = keystore {
+            take_after(&file, &held, &keystore);
+        }
+        sweep(path);
+        Ok(Some(Lock { _file: file }))
+    }
+}
+
+/// A file beside the keystore, on its way to replace it; removed if it does not get there.
+struct Temporary {
+    path: PathBuf,
+    in_place: bool,
+}
+
+impl Temporary {
+    fn write(keystore: &Path, bytes: &[u8], old: Option<&Metadata>) -> Result<Self> {
+        let mut random = [0; 8];
+        random::fill(&mut random)?;
+        let name = format!("{TEMPORARY}{:016x}", u64::from_ne_bytes(random));
+        let temporary = Temporary {
+            path: beside(keystore, &name),
+            in_place: false,
+        };
+        let io = |error: io::Error| failed("write", &temporary.path, &error);
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(OWNER_ONLY)
+            .open(&temporary.path)
+            .map_err(io)?;
+        file.write_all(bytes).map_err(io)?;
+        if let Some(old) = old {
+            let new = file.metadata().map_err(io)?;
+            take_after(&file, &new, old);
+            file.set_modified(after(old)).map_err(io)?;
+        }
+        file.sync_all().map_err(io)?;
+        Ok(temporary)
+    }
+
+    fn renamed(mut self) {
+        self.in_place = true;
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !self.in_place {
+            // What cannot be removed is swept by the next writer.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+const TEMPORARY: &str = ".tmp-";
+
+/// Removes what killed writers left. Only the holder of the lock makes such files.
+fn sweep(keystore: &Path) {
+    let prefix = beside(keystore, TEMPORARY);
+    let Some(prefix) = prefix.file_name().and_then(|name| name.to_str()) else {
+        return;
+    };
+    let Ok(entries) = fs::read_dir(directory(keystore)) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let random = name.to_str().and_then(|name| name.strip_prefix(prefix));
+        if random.is_some_and(|hex| hex.len() == 16 && hex.bytes().all(|b| b.is_ascii_hexdigit())) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// A time that `old` does not have. Clocks of file systems tick in milliseconds and inodes are used
+/// again, so two quick writes could otherwise have one signature.
+fn after(old: &Metadata) -> SystemTime {
+    let now = SystemTime::now();
+    match old.modified() {
+        Ok(old) if now <= old => old + Duration::from_nanos(1),
+        _ => now,
+    }
+}
+
+/// Gives a new file the mode and owner of the keystore, as far as this process may.
+fn take_after(file: &File, new: &Metadata, old: &Metadata) {
+    if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
+        let _ = fchown(file, Some(old.uid()), Some(old.gid()));
+    }
+    let mode = old.permissions().mode() & 0o777;
+    if new.permissions().mode() & 0o777 != mode {
+        let _ = file.set_permissions(fs::Permissions::from_mode(mode));
+    }
+}
+
+fn refuse_writable_by_others(path: &Path, metadata: &Metadata) -> Result<()> {
+    if metadata.permissions().mode() & WRITABLE_BY_OTHERS == 0 {
+        return Ok(());
+    }
+    Err(Error::with(
+        Status::KeystoreIo,
+        format!(
+            "{} may be written by others; a keystore there is not safe (chmod o-w).",
+            path.display()
+        ),
+    ))
+}
+
+fn sync_directory(path: &Path) -> Result<()> {
+    File::open(directory(path))
+        .and_then(|directory| directory.sync_all())
+        .map_err(|error| failed("sync the directory of", path, &error))
+}
+
+fn directory(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("/"))
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+fn failed(what: &str, path: &Path, error: &io::Error) -> Error {
+    let status = match error.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => Status::KeystoreNotFound,
+        _ => Status::KeystoreIo,
+    };
+    Error::with(
+        status,
+        format!("Could not {what} {}: {error}.", path.display()),
+    )
+}

@@ -1,0 +1,112 @@
+//! What a client sees at one moment: the state with its indexes. It never changes once made; a new
+//! state makes a new view.
+#![forbid(unsafe_code)]
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::state::{Key, State, Version};
+use super::store_key::StoreKey;
+use crate::error::{Error, Result, Status};
+
+/// A state, indexed. Every lookup costs the same however much there is.
+pub struct View {
+    state: State,
+    store_key: Arc<StoreKey>,
+    epoch: u64,
+    keys: HashMap<Uuid, usize>,
+    aliases: HashMap<String, Uuid>,
+    versions: HashMap<Uuid, (usize, Arc<Version>)>,
+}
+
+impl View {
+    /// Indexes a state. Versions that stand in `previous` too keep their expanded keys.
+    pub(super) fn new(
+        mut state: State,
+        store_key: Arc<StoreKey>,
+        epoch: u64,
+        previous: Option<&View>,
+    ) -> Self {
+        if let Some(previous) = previous {
+            keep_expanded(&mut state, previous);
+        }
+        let mut keys = HashMap::with_capacity(state.keys.len());
+        let mut versions = HashMap::with_capacity(state.keys.len());
+        for (index, key) in state.keys.iter().enumerate() {
+            keys.insert(key.key_id, index);
+            for version in &key.versions {
+                versions.insert(version.key_version_id, (index, Arc::clone(version)));
+            }
+        }
+        let aliases = state
+            .aliases
+            .iter()
+            .map(|alias| (alias.alias.clone(), alias.key_id))
+            .collect();
+        View {
+            state,
+            store_key,
+            epoch,
+            keys,
+            aliases,
+            versions,
+        }
+    }
+
+    /// What is kept, in order of creation.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The key that unseals versions.
+    pub fn store_key(&self) -> &Arc<StoreKey> {
+        &self.store_key
+    }
+
+    /// How many writes the keystore has seen.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The CMK of this id.
+    pub fn key(&self, key_id: Uuid) -> Result<&Key> {
+        self.keys
+            .get(&key_id)
+            .map(|index| self.state.keys[*index].as_ref())
+            .ok_or(Error::new(Status::KeyNotFound))
+    }
+
+    /// The id of the CMK that an alias points to.
+    pub fn alias(&self, name: &str) -> Result<Uuid> {
+        self.aliases
+            .get(name)
+            .copied()
+            .ok_or(Error::new(Status::AliasNotFound))
+    }
+
+    /// A version of this CMK.
+    pub fn version(&self, key: &Key, key_version_id: Uuid) -> Result<&Arc<Version>> {
+        match self.versions.get(&key_version_id) {
+            Some((index, version)) if self.state.keys[*index].key_id == key.key_id => Ok(version),
+            _ => Err(Error::new(Status::KeyVersionNotFound)),
+        }
+    }
+}
+
+/// A file read anew gives new versions; the cache's entries hang on the old ones.
+fn keep_expanded(state: &mut State, previous: &View) {
+    for key in &mut state.keys {
+        let Some(key) = Arc::get_mut(key) else {
+            continue;
+        };
+        for version in &mut key.versions {
+            if let Some((_, old)) = previous.versions.get(&version.key_version_id)
+                && old.sealed_material == version.sealed_material
+            {
+                *version = Arc::clone(old);
+            }
+        }
+    }
+}

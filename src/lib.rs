@@ -1,0 +1,33 @@
+//! kmsbox: an embedded key-management service. C programs use `include/kmsbox.h`; this page is the
+//! map of the crate for those who work on it.
+//!
+//! Dependencies point one way, downwards:
+//!
+//! ```text
+//! ffi         the C interface: the only extern "C"
+//! document    the API as documents: a request in, JSON or XML out
+//! kms         the service: one method per operation
+//! keystore    CMKs on disk, sealed, or in memory
+//! root_key    where the root key comes from
+//! blob, context, envelope   CiphertextBlob, EncryptionContext, the AEAD
+//! options, action, error, clock, random, request_id
+//! secret      locked, wiped memory; forks
+//! ```
+//!
+//! `unsafe` is allowed in `ffi` and `secret` alone.
+
+pub mod action;
+pub mod blob;
+pub mod clock;
+pub mod context;
+pub mod document;
+pub mod envelope;
+pub mod error;
+pub mod ffi;
+pub mod keystore;
+pub mod kms;
+pub mod options;
+pub mod random;
+pub mod request_id;
+pub mod root_key;
+pub mod secret;

@@ -1,0 +1,217 @@
+//! Options: one table of names, each with what it accepts.
+#![forbid(unsafe_code)]
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::action::Permissions;
+use crate::error::{Error, Result, Status};
+use crate::root_key::{self, RootKey, Source};
+use crate::secret::heap::SecretBytes;
+
+/// What a client is opened with.
+pub struct Options {
+    /// Where the keystore is.
+    pub keystore: Option<Place>,
+    /// Whether to make the keystore if it is missing.
+    pub create: bool,
+    /// What this client will perform.
+    pub permissions: Permissions,
+    /// Whether this client never writes.
+    pub read_only: bool,
+    /// How stale the view of another process's change may be.
+    pub refresh_interval: Duration,
+    /// How long a change waits for another writer.
+    pub lock_timeout: Duration,
+    /// Bytes of locked memory for expanded keys.
+    pub locked_memory_max: usize,
+    root_key: Option<Source>,
+    root_key_bytes: Option<SecretBytes>,
+}
+
+/// Where a keystore lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the client's own memory.
+    Memory,
+    /// In this file.
+    File(PathBuf),
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            keystore: None,
+            create: false,
+            permissions: Permissions::ALL,
+            read_only: false,
+            refresh_interval: Duration::from_secs(1),
+            lock_timeout: Duration::from_secs(5),
+            locked_memory_max: 1 << 20,
+            root_key: None,
+            root_key_bytes: None,
+        }
+    }
+}
+
+type Setter = fn(&mut Options, &str) -> Result<(), String>;
+
+const TABLE: &[(&str, Setter)] = &[
+    ("keystore", |options, value| {
+        options.keystore = Some(match value {
+            "memory:" => Place::Memory,
+            path => Place::File(PathBuf::from(path)),
+        });
+        Ok(())
+    }),
+    ("create", |options, value| {
+        options.create = boolean(value)?;
+        Ok(())
+    }),
+    ("root_key", |options, value| {
+        options.root_key = Some(Source::parse(value)?);
+        Ok(())
+    }),
+    ("permissions", |options, value| {
+        options.permissions = Permissions::parse(value)?;
+        Ok(())
+    }),
+    ("read_only", |options, value| {
+        options.read_only = boolean(value)?;
+        Ok(())
+    }),
+    ("refresh_interval_ms", |options, value| {
+        options.refresh_interval = Duration::from_millis(number(value, 0, 3_600_000)?);
+        Ok(())
+    }),
+    ("lock_timeout_ms", |options, value| {
+        options.lock_timeout = Duration::from_millis(number(value, 0, 3_600_000)?);
+        Ok(())
+    }),
+    ("locked_memory_max", |options, value| {
+        let bytes = number(value, 16 << 10, 1 << 30)?;
+        options.locked_memory_max = usize::try_from(bytes).map_err(|error| error.to_string())?;
+        Ok(())
+    }),
+];
+
+impl Options {
+    /// Sets one option; a later value replaces an earlier one.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        let Some((_, set)) = TABLE.iter().find(|(known, _)| *known == name) else {
+            let known: Vec<_> = TABLE.iter().map(|(known, _)| *known).collect();
+            return Err(Error::invalid_option(
+                name,
+                format!("there is no such option; there are {}", known.join(", ")),
+            ));
+        };
+        set(self, value).map_err(|why| Error::invalid_option(name, why))?;
+        self.one_root_key()
+    }
+
+    /// Gives the root key as bytes.
+    pub fn set_root_key(&mut self, root_key: &[u8; root_key::LEN]) -> Result<()> {
+        let bytes = SecretBytes::copy_of(root_key).ok_or(Error::new(Status::NoMemory))?;
+        self.root_key_bytes = Some(bytes);
+        self.one_root_key()
+    }
+
+    /// Fetches the root key from where the options say.
+    pub fn root_key(&self) -> Result<RootKey> {
+        match (&self.root_key, &self.root_key_bytes) {
+            (Some(source), None) => source.load(),
+            (None, Some(bytes)) => RootKey::from_bytes(bytes),
+            (None, None) => Err(Error::missing_parameter("root_key")),
+            (Some(_), Some(_)) => Err(two_root_keys()),
+        }
+    }
+
+    fn one_root_key(&self) -> Result<()> {
+        match (&self.root_key, &self.root_key_bytes) {
+            (Some(_), Some(_)) => Err(two_root_keys()),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn two_root_keys() -> Error {
+    Error::invalid_option(
+        "root_key",
+        "the root key was given as bytes too; give it in one way",
+    )
+}
+
+fn boolean(value: &str) -> Result<bool, String> {
+    match value {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        other => Err(format!("\"{other}\" is neither true nor false")),
+    }
+}
+
+fn number(value: &str, least: u64, most: u64) -> Result<u64, String> {
+    let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    match value.parse() {
+        Ok(number) if digits && (least..=most).contains(&number) => Ok(number),
+        _ => Err(format!(
+            "\"{value}\" is not a whole number from {least} to {most}"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(name: &str, value: &str) -> String {
+        let error = Options::default().set(name, value).unwrap_err();
+        assert_eq!(error.status(), Status::InvalidOption);
+        error.message().to_owned()
+    }
+
+    #[test]
+    fn a_wrong_name_or_value_is_named() {
+        assert!(refused("keystor", "x").contains("keystor"));
+        assert!(refused("create", "yes").contains("yes"));
+        assert!(refused("read_only", "TRUE").contains("TRUE"));
+        assert!(refused("permissions", "Decrypt,Fly").contains("Fly"));
+        assert!(refused("root_key", "floppy:A").contains("floppy"));
+        for wrong in [
+            "-1",
+            "",
+            "3600001",
+            "1e3",
+            "+5",
+            " 5",
+            "99999999999999999999",
+        ] {
+            assert!(refused("refresh_interval_ms", wrong).contains(wrong));
+        }
+        assert!(refused("locked_memory_max", "16383").contains("16384"));
+    }
+
+    #[test]
+    fn a_later_value_replaces_an_earlier_one() {
+        let mut options = Options::default();
+        options.set("keystore", "/a").unwrap();
+        options.set("keystore", "memory:").unwrap();
+        assert_eq!(options.keystore, Some(Place::Memory));
+        options.set("refresh_interval_ms", "0").unwrap();
+        assert_eq!(options.refresh_interval, Duration::ZERO);
+        options.set("locked_memory_max", "1073741824").unwrap();
+        assert_eq!(options.locked_memory_max, 1 << 30);
+    }
+
+    #[test]
+    fn a_root_key_is_given_in_one_way() {
+        let mut options = Options::default();
+        assert_eq!(
+            options.root_key().err().map(|error| error.status()),
+            Some(Status::MissingParameter)
+        );
+        options.set_root_key(&[1; 32]).unwrap();
+        assert!(options.root_key().is_ok());
+        let error = options.set("root_key", "env:X").unwrap_err();
+        assert_eq!(error.status(), Status::InvalidOption);
+    }
+}

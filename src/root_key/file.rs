@@ -1,0 +1,52 @@
+//! Reading a small secret file.
+#![forbid(unsafe_code)]
+
+use std::fs::OpenOptions;
+use std::io::Read;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use super::{refused, secret};
+use crate::error::{Error, Result, Status};
+use crate::secret::fork;
+use crate::secret::heap::SecretBytes;
+
+/// Reads a file that only its owner may read, of at most `most` bytes.
+pub(super) fn read(path: &Path, most: usize) -> Result<SecretBytes> {
+    let shown = path.display();
+    let io = |error: std::io::Error| refused(format!("{shown}: {error}"));
+    let _gate = fork::enter();
+    // Not to hang on a FIFO, nor to take a terminal for our own.
+    let mut file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)
+        .map_err(io)?;
+    let metadata = file.metadata().map_err(io)?;
+    if !metadata.is_file() {
+        return Err(refused(format!("{shown} is not a regular file")));
+    }
+    let mode = metadata.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(refused(format!(
+            "{shown} may be used by group or others (mode {:04o}); make it 0600 or 0400",
+            mode & 0o7777
+        )));
+    }
+    // One byte more than allowed shows that there is more.
+    let mut bytes = secret(most + 1)?;
+    let mut len = 0;
+    while len < bytes.len() {
+        match file.read(&mut bytes[len..]).map_err(io)? {
+            0 => break,
+            more => len += more,
+        }
+    }
+    if len > most {
+        return Err(refused(format!("{shown} has more than {most} bytes")));
+    }
+    if len == 0 {
+        return Err(refused(format!("{shown} is empty")));
+    }
+    SecretBytes::copy_of(&bytes[..len]).ok_or(Error::new(Status::NoMemory))
+}
