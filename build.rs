@@ -19,6 +19,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=src/error/table.rs");
     println!("cargo:rerun-if-changed=cbindgen.toml");
     println!("cargo:rerun-if-env-changed=KMSBOX_UPDATE_HEADER");
+    // Or `make header` would not mend a header that was changed by hand.
+    println!("cargo:rerun-if-changed=include/kmsbox.h");
 
     let header = header()?;
     fs::write(

@@ -2,6 +2,7 @@
 //!
 //! The build script includes this file too, so that the header's `#define`s come from it. It must
 //! therefore use nothing but `std`.
+#![forbid(unsafe_code)]
 
 macro_rules! status_table {
     ($($variant:ident = $number:literal, $name:literal, $code:literal, $http:literal, $text:literal;)*) => {

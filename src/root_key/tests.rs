@@ -1,3 +1,5 @@
+#![forbid(unsafe_code)]
+
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
@@ -5,10 +7,10 @@ use super::*;
 
 const KEY: [u8; LEN] = {
     let mut key = [0; LEN];
-    let mut index = 0;
-    while index < LEN {
-        key[index] = 0xE0 ^ index as u8;
-        index += 1;
+    let mut byte: u8 = 0;
+    while (byte as usize) < LEN {
+        key[byte as usize] = 0xE0 ^ byte;
+        byte += 1;
     }
     key
 };
