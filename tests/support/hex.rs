@@ -1,0 +1,18 @@
+//! Hexadecimal, for the vectors in the tests.
+
+/// The bytes; panics where the text is not hexadecimal.
+pub fn decode(text: &str) -> Vec<u8> {
+    assert!(
+        text.len().is_multiple_of(2),
+        "an odd number of digits: {text}"
+    );
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).expect("hexadecimal"))
+        .collect()
+}
+
+/// The bytes, when there are `N` of them.
+pub fn array<const N: usize>(text: &str) -> [u8; N] {
+    decode(text).try_into().expect("another length")
+}

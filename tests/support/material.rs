@@ -1,0 +1,164 @@
+//! The secrets of a keystore, taken out of its file by means of the root key as
+//! docs/keystore-format.md tells it, and found again in the memory of processes.
+
+// Every test program compiles this file for itself and uses only a part of it.
+#![allow(dead_code)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use kmsbox::envelope::{Closing, WrappingKey};
+use serde_json::Value;
+use uuid::Uuid;
+
+/// A secret and what to call it in a failed test.
+pub struct Secret {
+    pub name: String,
+    pub bytes: Vec<u8>,
+}
+
+impl Secret {
+    pub fn new(name: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Secret {
+        Secret {
+            name: name.into(),
+            bytes: bytes.into(),
+        }
+    }
+}
+
+/// The store key, and the material of every version of every CMK.
+pub fn of_keystore(keystore: &Path, root_key: &[u8; 32]) -> Vec<Secret> {
+    let file: Value = serde_json::from_slice(&fs::read(keystore).unwrap()).unwrap();
+    let keystore_id = id(&file["keystore_id"]);
+    let slot = &file["slots"][0];
+    let kind_key = [0];
+    let slot_aad = [
+        b"kmsbox/slot/v1\0".as_slice(),
+        &keystore_id,
+        &id(&slot["slot_id"]),
+        &kind_key,
+    ];
+    let store_key = open(root_key, &slot_aad.concat(), &slot["sealed_store_key"]);
+    let mut secrets = vec![Secret::new("the store key", store_key)];
+    for key in file["keys"].as_array().unwrap() {
+        for version in key["versions"].as_array().unwrap() {
+            let made_here = [0];
+            let aad = [
+                b"kmsbox/version/v1\0".as_slice(),
+                &keystore_id,
+                &id(&key["key_id"]),
+                &id(&version["key_version_id"]),
+                &made_here,
+            ];
+            let material = open(&store_key, &aad.concat(), &version["sealed_material"]);
+            let name = format!("the material of {}", version["key_version_id"]);
+            secrets.push(Secret::new(name, material));
+        }
+    }
+    secrets
+}
+
+fn id(text: &Value) -> [u8; 16] {
+    *Uuid::parse_str(text.as_str().unwrap()).unwrap().as_bytes()
+}
+
+fn open(key: &[u8; 32], aad: &[u8], sealed: &Value) -> [u8; 32] {
+    let sealed = STANDARD.decode(sealed.as_str().unwrap()).unwrap();
+    let mut text: [u8; 32] = sealed[24..56].try_into().unwrap();
+    let closing = Closing {
+        tag: sealed[56..72].try_into().unwrap(),
+        commitment: sealed[72..].try_into().unwrap(),
+    };
+    let nonce = sealed[..24].try_into().unwrap();
+    let opened = WrappingKey::new(key).open(nonce, aad, &mut text, &closing);
+    assert!(opened.is_ok());
+    text
+}
+
+// ---- In the memory of a process --------------------------------------------------------------------
+
+/// A stretch of memory that a process can write.
+pub struct Region {
+    pub start: u64,
+    /// As /proc/PID/maps writes it.
+    pub line: String,
+    /// As /proc/PID/smaps writes them: "lo" is locked, "dd" is left out of dumps.
+    pub flags: Vec<String>,
+    bytes: Vec<u8>,
+}
+
+/// A secret that was found, or half of one.
+pub struct Hit<'a> {
+    pub secret: &'a Secret,
+    pub region: &'a Region,
+    pub at: u64,
+}
+
+impl std::fmt::Display for Hit<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (name, at) = (&self.secret.name, self.at);
+        write!(f, "{name} at {at:x} in {}", self.region.line)
+    }
+}
+
+/// A copy of everything that a process can write to. It should be at rest.
+pub fn memory_of(process: u32) -> Vec<Region> {
+    let smaps = fs::read_to_string(format!("/proc/{process}/smaps")).unwrap();
+    let memory = File::open(format!("/proc/{process}/mem")).unwrap();
+    let mut regions: Vec<Region> = Vec::new();
+    let mut writable = false;
+    for line in smaps.lines() {
+        let (first, rest) = line.split_once(' ').unwrap_or((line, ""));
+        if let Some((start, end)) = first.split_once('-') {
+            writable = rest.starts_with("rw");
+            if writable {
+                let [start, end] = [start, end].map(|at| u64::from_str_radix(at, 16).unwrap());
+                let mut bytes = vec![0; usize::try_from(end - start).unwrap()];
+                memory.read_exact_at(&mut bytes, start).expect(line);
+                regions.push(Region {
+                    start,
+                    line: line.to_owned(),
+                    flags: Vec::new(),
+                    bytes,
+                });
+            }
+        } else if first == "VmFlags:" && writable {
+            let flags = rest.split_whitespace().map(str::to_owned).collect();
+            regions.last_mut().unwrap().flags = flags;
+        }
+    }
+    regions
+}
+
+/// Where the secrets lie. Any 16 bytes that are one end of a secret give it away: a key schedule begins
+/// with the key, half of it in each of its first two rounds.
+pub fn find<'a>(secrets: &'a [Secret], memory: &'a [Region]) -> Vec<Hit<'a>> {
+    const END: usize = 16;
+    let mut by_first_bytes: Vec<Vec<(&[u8], &Secret)>> = vec![Vec::new(); 1 << 16];
+    for secret in secrets {
+        let len = secret.bytes.len();
+        for end in [&secret.bytes[..END], &secret.bytes[len - END..]] {
+            by_first_bytes[pair(end)].push((end, secret));
+        }
+    }
+    let mut hits = Vec::new();
+    for region in memory {
+        for (offset, window) in region.bytes.windows(END).enumerate() {
+            for (end, secret) in &by_first_bytes[pair(window)] {
+                if window == *end {
+                    let at = region.start + u64::try_from(offset).unwrap();
+                    hits.push(Hit { secret, region, at });
+                }
+            }
+        }
+    }
+    hits
+}
+
+fn pair(bytes: &[u8]) -> usize {
+    usize::from(bytes[0]) << 8 | usize::from(bytes[1])
+}
