@@ -181,6 +181,17 @@
 #define KMS_CIPHERTEXT_BLOB_MAX 6254
 
 /**
+ * What a CiphertextBlob has beyond its plaintext, in bytes.
+ */
+#define KMS_CIPHERTEXT_BLOB_OVERHEAD 110
+
+/**
+ * Room enough for any result of kms_encryption_context, in bytes, the NUL included: 8192 characters
+ * of up to four bytes.
+ */
+#define KMS_ENCRYPTION_CONTEXT_MAX 32769
+
+/**
  * An opened keystore, opaque. Made by kms_client_open, freed by kms_client_free. Any number of
  * threads may use one at once.
  */
@@ -192,7 +203,7 @@ typedef struct kms_client kms_client;
 typedef struct kms_options kms_options;
 
 /**
- * 0 is KMS_OK; everything else is one of KMS_ERR_….
+ * 0 is KMS_OK; everything else is one of KMS_ERR_*.
  */
 typedef int32_t kms_status;
 
@@ -344,7 +355,7 @@ void kms_client_free(struct kms_client *client);
  *
  * client                    an opened client.
  * key_id                    CMK id, key ARN, or alias/NAME.
- * key_spec                  KMS_KEY_SPEC_…; not looked at where number_of_bytes is given.
+ * key_spec                  one of KMS_KEY_SPEC_*; not looked at where number_of_bytes is given.
  * number_of_bytes           0: not given; else 1..KMS_DATA_KEY_MAX, the length of the key.
  * encryption_context        JSON object of strings, at most 8192 characters, bound to the blob and
  *                           not stored in it; or NULL.
@@ -360,7 +371,7 @@ void kms_client_free(struct kms_client *client);
  *
  * Returns KMS_OK, KMS_ERR_BUFFER_TOO_SMALL, KMS_ERR_KEY_NOT_FOUND, KMS_ERR_ALIAS_NOT_FOUND,
  * KMS_ERR_DISABLED and the other states, KMS_ERR_NO_PERMISSION, KMS_ERR_MISSING_PARAMETER,
- * KMS_ERR_INVALID_PARAMETER, KMS_ERR_INVALID_ARGUMENT, KMS_ERR_KEYSTORE_…, KMS_ERR_RANDOM.
+ * KMS_ERR_INVALID_PARAMETER, KMS_ERR_INVALID_ARGUMENT, KMS_ERR_KEYSTORE_*, KMS_ERR_RANDOM.
  */
 KMS_MUST_USE
 kms_status kms_generate_data_key(const struct kms_client *client,
@@ -398,12 +409,15 @@ kms_status kms_generate_data_key_without_plaintext(const struct kms_client *clie
  * client               an opened client.
  * expected_key_id      id, ARN or alias of the CMK that the blob must be under. Pass the id that was
  *                      stored when the blob was made: a blob names its own key, and whoever can
- *                      write blobs chooses it. NULL: any CMK of this client.
+ *                      write blobs chooses it. NULL: any CMK of this client. An id that is not the
+ *                      blob's is KMS_ERR_KEY_MISMATCH, an alias that is not there
+ *                      KMS_ERR_ALIAS_NOT_FOUND.
  * ciphertext_blob      the blob.
  * ciphertext_blob_len  its length.
  * encryption_context   the pairs given when the blob was made, in any order; or NULL.
  * plaintext            out: the key. Wipe it after use (kms_zeroize).
- * plaintext_capacity   at least the blob's length less 110.
+ * plaintext_capacity   at least the blob's length less KMS_CIPHERTEXT_BLOB_OVERHEAD. Where only keys of
+ *                      one length are expected, KMS_ERR_BUFFER_TOO_SMALL means a blob of another.
  * plaintext_len        out: the length of the key.
  * response             may be NULL; gets key_id, key_version_id and content.
  *
@@ -412,7 +426,7 @@ kms_status kms_generate_data_key_without_plaintext(const struct kms_client *clie
  * Returns KMS_OK, KMS_ERR_BUFFER_TOO_SMALL, KMS_ERR_NOT_A_BLOB, KMS_ERR_KEY_MISMATCH,
  * KMS_ERR_CIPHERTEXT_INVALID (altered, or another context: not told apart), KMS_ERR_KEY_NOT_FOUND,
  * KMS_ERR_KEY_VERSION_NOT_FOUND, KMS_ERR_ALIAS_NOT_FOUND, KMS_ERR_DISABLED and the other states,
- * KMS_ERR_NO_PERMISSION, KMS_ERR_INVALID_PARAMETER, KMS_ERR_INVALID_ARGUMENT, KMS_ERR_KEYSTORE_….
+ * KMS_ERR_NO_PERMISSION, KMS_ERR_INVALID_PARAMETER, KMS_ERR_INVALID_ARGUMENT, KMS_ERR_KEYSTORE_*.
  */
 KMS_MUST_USE
 kms_status kms_decrypt(const struct kms_client *client,
@@ -428,10 +442,10 @@ kms_status kms_decrypt(const struct kms_client *client,
 /**
  * Builds the JSON of an encryption context, so that no caller quotes by hand.
  *
- * pairs          key, value, key, value, …: 2 × pair_count texts. Values may be empty.
+ * pairs          key, value, key, value, and so on: 2 * pair_count texts. Values may be empty.
  * pair_count     how many pairs; 0 gives "{}".
  * json           out: the JSON, NUL-terminated.
- * json_capacity  its room, with the NUL.
+ * json_capacity  its room, with the NUL; KMS_ENCRYPTION_CONTEXT_MAX is always enough.
  * json_len       out: strlen(json); after KMS_ERR_BUFFER_TOO_SMALL the capacity needed, NUL included.
  *
  * Returns KMS_OK, KMS_ERR_BUFFER_TOO_SMALL, KMS_ERR_INVALID_PARAMETER (a key twice, not UTF-8, over
@@ -447,7 +461,7 @@ kms_status kms_encryption_context(const char *const *pairs,
 /**
  * Performs one API request, given as the form-encoded text that the API documents.
  *
- * request       such as "Action=CreateAlias&KeyId=…&AliasName=alias%2Forders". "Format=XML" answers in
+ * request       such as "Action=CreateAlias&KeyId=ID&AliasName=alias%2Forders". "Format=XML" answers in
  *               XML, the default is JSON. A parameter that the action does not know, or that is given
  *               twice, is refused.
  * document      out: the documented answer, or the documented error; NUL-terminated, to be freed with

@@ -11,7 +11,7 @@ use crate::document::call;
 
 /// Performs one API request, given as the form-encoded text that the API documents.
 ///
-/// request       such as "Action=CreateAlias&KeyId=…&AliasName=alias%2Forders". "Format=XML" answers in
+/// request       such as "Action=CreateAlias&KeyId=ID&AliasName=alias%2Forders". "Format=XML" answers in
 ///               XML, the default is JSON. A parameter that the action does not know, or that is given
 ///               twice, is refused.
 /// document      out: the documented answer, or the documented error; NUL-terminated, to be freed with

@@ -17,7 +17,7 @@ use crate::secret::Scratch;
 ///
 /// client                    an opened client.
 /// key_id                    CMK id, key ARN, or alias/NAME.
-/// key_spec                  KMS_KEY_SPEC_…; not looked at where number_of_bytes is given.
+/// key_spec                  one of KMS_KEY_SPEC_*; not looked at where number_of_bytes is given.
 /// number_of_bytes           0: not given; else 1..KMS_DATA_KEY_MAX, the length of the key.
 /// encryption_context        JSON object of strings, at most 8192 characters, bound to the blob and
 ///                           not stored in it; or NULL.
@@ -33,7 +33,7 @@ use crate::secret::Scratch;
 ///
 /// Returns KMS_OK, KMS_ERR_BUFFER_TOO_SMALL, KMS_ERR_KEY_NOT_FOUND, KMS_ERR_ALIAS_NOT_FOUND,
 /// KMS_ERR_DISABLED and the other states, KMS_ERR_NO_PERMISSION, KMS_ERR_MISSING_PARAMETER,
-/// KMS_ERR_INVALID_PARAMETER, KMS_ERR_INVALID_ARGUMENT, KMS_ERR_KEYSTORE_…, KMS_ERR_RANDOM.
+/// KMS_ERR_INVALID_PARAMETER, KMS_ERR_INVALID_ARGUMENT, KMS_ERR_KEYSTORE_*, KMS_ERR_RANDOM.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn kms_generate_data_key(
@@ -131,12 +131,15 @@ pub unsafe extern "C" fn kms_generate_data_key_without_plaintext(
 /// client               an opened client.
 /// expected_key_id      id, ARN or alias of the CMK that the blob must be under. Pass the id that was
 ///                      stored when the blob was made: a blob names its own key, and whoever can
-///                      write blobs chooses it. NULL: any CMK of this client.
+///                      write blobs chooses it. NULL: any CMK of this client. An id that is not the
+///                      blob's is KMS_ERR_KEY_MISMATCH, an alias that is not there
+///                      KMS_ERR_ALIAS_NOT_FOUND.
 /// ciphertext_blob      the blob.
 /// ciphertext_blob_len  its length.
 /// encryption_context   the pairs given when the blob was made, in any order; or NULL.
 /// plaintext            out: the key. Wipe it after use (kms_zeroize).
-/// plaintext_capacity   at least the blob's length less 110.
+/// plaintext_capacity   at least the blob's length less KMS_CIPHERTEXT_BLOB_OVERHEAD. Where only keys of
+///                      one length are expected, KMS_ERR_BUFFER_TOO_SMALL means a blob of another.
 /// plaintext_len        out: the length of the key.
 /// response             may be NULL; gets key_id, key_version_id and content.
 ///
@@ -145,7 +148,7 @@ pub unsafe extern "C" fn kms_generate_data_key_without_plaintext(
 /// Returns KMS_OK, KMS_ERR_BUFFER_TOO_SMALL, KMS_ERR_NOT_A_BLOB, KMS_ERR_KEY_MISMATCH,
 /// KMS_ERR_CIPHERTEXT_INVALID (altered, or another context: not told apart), KMS_ERR_KEY_NOT_FOUND,
 /// KMS_ERR_KEY_VERSION_NOT_FOUND, KMS_ERR_ALIAS_NOT_FOUND, KMS_ERR_DISABLED and the other states,
-/// KMS_ERR_NO_PERMISSION, KMS_ERR_INVALID_PARAMETER, KMS_ERR_INVALID_ARGUMENT, KMS_ERR_KEYSTORE_….
+/// KMS_ERR_NO_PERMISSION, KMS_ERR_INVALID_PARAMETER, KMS_ERR_INVALID_ARGUMENT, KMS_ERR_KEYSTORE_*.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn kms_decrypt(
@@ -167,7 +170,7 @@ pub unsafe extern "C" fn kms_decrypt(
             // SAFETY: the caller passes what kms_client_open gave.
             let client = unsafe { handle(client) }?;
             // SAFETY: the caller passes NULL or NUL-terminated text that lives through the call.
-            let expected = unsafe { text(expected_key_id) }.optional("ExpectedKeyId")?;
+            let expected = unsafe { text(expected_key_id) }.optional("expected_key_id")?;
             // SAFETY: the caller passes this many readable bytes, or NULL.
             let wrapped = unsafe { bytes(ciphertext_blob, ciphertext_blob_len) }?;
             // SAFETY: the caller passes NULL or NUL-terminated text that lives through the call.

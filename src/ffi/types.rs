@@ -2,7 +2,7 @@
 
 use std::ffi::c_char;
 
-/// 0 is KMS_OK; everything else is one of KMS_ERR_….
+/// 0 is KMS_OK; everything else is one of KMS_ERR_*.
 pub type kms_status = i32;
 
 /// No KeySpec: 32 bytes, as KMS_KEY_SPEC_AES_256.
@@ -28,6 +28,12 @@ pub const KMS_PLAINTEXT_MAX: usize = 6144;
 /// The longest CiphertextBlob: kms_ciphertext_blob_len(KMS_PLAINTEXT_MAX).
 pub const KMS_CIPHERTEXT_BLOB_MAX: usize = 6254;
 
+/// What a CiphertextBlob has beyond its plaintext, in bytes.
+pub const KMS_CIPHERTEXT_BLOB_OVERHEAD: usize = 110;
+/// Room enough for any result of kms_encryption_context, in bytes, the NUL included: 8192 characters
+/// of up to four bytes.
+pub const KMS_ENCRYPTION_CONTEXT_MAX: usize = 32769;
+
 /// What a call says beyond its status. 1024 bytes, owned by the caller; NULL is allowed wherever it
 /// is taken. Every field is set at every call, so nothing need be cleared before.
 #[repr(C)]
@@ -49,3 +55,14 @@ pub struct kms_response {
     /// Zero.
     pub reserved: [c_char; 528],
 }
+
+// The header needs literal numbers; these keep them those of the code.
+const _: () = {
+    assert!(KMS_ROOT_KEY_LEN == crate::root_key::LEN);
+    assert!(KMS_DATA_KEY_MAX == crate::kms::DATA_KEY_MAX);
+    assert!(KMS_DATA_KEY_BLOB_MAX == crate::blob::len(KMS_DATA_KEY_MAX));
+    assert!(KMS_PLAINTEXT_MAX == crate::blob::MAX_TEXT);
+    assert!(KMS_CIPHERTEXT_BLOB_MAX == crate::blob::len(KMS_PLAINTEXT_MAX));
+    assert!(KMS_CIPHERTEXT_BLOB_OVERHEAD == crate::blob::OVERHEAD);
+    assert!(size_of::<kms_response>() == 1024);
+};

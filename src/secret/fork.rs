@@ -29,9 +29,10 @@ use super::mapping::page_size;
 /// Goes behind the gate and stays until the [`Gate`] is dropped. A fork by another thread waits that long,
 /// and while one waits, threads that are outside wait for it.
 ///
-/// Whoever takes a mutex or opens a descriptor in the library enters first, so the gate comes before every
-/// mutex: entering with a mutex held could wait for a fork that waits for the holder of the gate who waits
-/// for that mutex. Entering again on the same thread is free and always allowed.
+/// Whoever takes a mutex or opens a descriptor in the library enters first: the gate comes before every
+/// mutex. Entering with one held could wait for a fork, which waits for somebody behind the gate, who waits
+/// for that mutex. For the same reason nobody behind the gate waits for a thread that has yet to enter, and
+/// long waits (for another process) are made outside. Entering again on the same thread never waits.
 pub fn enter() -> Gate {
     DEPTH.with(|depth| {
         let outermost = depth.get() == 0;

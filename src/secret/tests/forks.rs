@@ -194,13 +194,15 @@ fn a_fork_waits_for_those_behind_the_gate() {
 
 #[test]
 fn threads_behind_the_gate_may_fork() {
-    let both = Barrier::new(2);
-    thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
+    // In a child of its own: here a fork of another test could keep one thread out while the other, behind
+    // the gate, waits for it.
+    assert!(holds_in_child(|| {
+        let both = Barrier::new(2);
+        thread::scope(|scope| {
+            let forking = || {
                 let gate = fork::enter();
                 both.wait();
-                let held = holds_in_child(|| {
+                holds_in_child(|| {
                     let again = fork::enter();
                     drop(gate);
                     drop(again);
@@ -209,15 +211,13 @@ fn threads_behind_the_gate_may_fork() {
                         drop(fork::enter());
                         true
                     })
-                });
-                assert!(held);
-            });
-        }
-    });
-    // Both left it well.
-    assert!(holds_in_child(|| {
-        drop(fork::enter());
-        true
+                })
+            };
+            let threads = [scope.spawn(forking), scope.spawn(forking)];
+            let held = threads.map(|thread| thread.join().unwrap());
+            // Both have left, so nothing is in the way of another.
+            held == [true; 2] && holds_in_child(|| true)
+        })
     }));
 }
 
