@@ -117,11 +117,25 @@ pub(super) fn create(path: &Path, bytes: &[u8], _lock: &Lock) -> Result<bool> {
 
 /// Replaces the file; when this returns, the new one lasts.
 pub(super) fn replace(path: &Path, bytes: &[u8], _lock: &Lock) -> Result<()> {
+    if u64::try_from(bytes.len()).map_or(true, |len| len > LARGEST) {
+        return Err(Error::constant(
+            Status::LimitExceeded,
+            "The keystore would be larger than 1 GiB, which no client reads.",
+        ));
+    }
     let old = fs::metadata(path).map_err(|error| failed("look at", path, &error))?;
     let temporary = Temporary::write(path, bytes, Some(&old))?;
     fs::rename(&temporary.path, path).map_err(|error| failed("replace", path, &error))?;
     temporary.renamed();
-    sync_directory(path)
+    sync_directory(path).map_err(|error| {
+        Error::with(
+            error.status(),
+            format!(
+                "The change was made, but may not survive a power cut. {}",
+                error.message()
+            ),
+        )
+    })
 }
 
 /// The right to write, shared between processes by `flock` on a file beside the keystore.
