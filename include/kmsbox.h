@@ -22,7 +22,8 @@
  *     small the answer is KMS_ERR_BUFFER_TOO_SMALL, every *len says what is needed, and no key was
  *     made. A capacity of 0 (the pointer may then be NULL) so asks for the sizes.
  *  4. On any other failure every *len is 0, no output buffer holds key material (plaintext buffers
- *     are wiped), and *options, *client, *secret and *document are NULL.
+ *     are wiped, unless they overlap with something), and *options, *client, *secret and *document
+ *     are NULL; only kms_call gives a document with a refusal, too.
  *  5. No pointer is kept after a call. Inputs are read in full before outputs are written, so a text
  *     input may lie in the kms_response, such as its key_id. The blob given in, the output buffers
  *     (by capacity), their lengths and the response must not overlap: KMS_ERR_INVALID_ARGUMENT.

@@ -149,6 +149,18 @@ impl Kms {
         ))
     }
 
+    /// Refuses a change that this client was not opened for.
+    fn permit_change(&self, action: Action) -> Result<()> {
+        self.permit(action)?;
+        match self.read_only {
+            false => Ok(()),
+            true => Err(Error::with(
+                Status::NoPermission,
+                "This client is read-only: it was opened with read_only=true.",
+            )),
+        }
+    }
+
     /// Works on a view; where it lacks a CMK, an alias or a version, looks again at once, since
     /// another process may just have made it.
     fn on_view<R>(&self, mut work: impl FnMut(&View) -> Result<R>) -> Result<R> {

@@ -105,15 +105,20 @@ impl Options {
                 format!("there is no such option; there are {}", known.join(", ")),
             ));
         };
-        set(self, value).map_err(|why| Error::invalid_option(name, why))?;
-        self.one_root_key()
+        if name == "root_key" && self.root_key_bytes.is_some() {
+            return Err(two_root_keys());
+        }
+        set(self, value).map_err(|why| Error::invalid_option(name, why))
     }
 
     /// Gives the root key as bytes.
     pub fn set_root_key(&mut self, root_key: &[u8; root_key::LEN]) -> Result<()> {
+        if self.root_key.is_some() {
+            return Err(two_root_keys());
+        }
         let bytes = SecretBytes::copy_of(root_key).ok_or(Error::new(Status::NoMemory))?;
         self.root_key_bytes = Some(bytes);
-        self.one_root_key()
+        Ok(())
     }
 
     /// Fetches the root key from where the options say.
@@ -123,13 +128,6 @@ impl Options {
             (None, Some(bytes)) => RootKey::from_bytes(bytes),
             (None, None) => Err(Error::missing_parameter("root_key")),
             (Some(_), Some(_)) => Err(two_root_keys()),
-        }
-    }
-
-    fn one_root_key(&self) -> Result<()> {
-        match (&self.root_key, &self.root_key_bytes) {
-            (Some(_), Some(_)) => Err(two_root_keys()),
-            _ => Ok(()),
         }
     }
 }
@@ -175,7 +173,7 @@ mod tests {
         assert!(refused("create", "yes").contains("yes"));
         assert!(refused("read_only", "TRUE").contains("TRUE"));
         assert!(refused("permissions", "Decrypt,Fly").contains("Fly"));
-        assert!(refused("root_key", "floppy:A").contains("floppy"));
+        assert!(refused("root_key", "floppy:A").contains("file:PATH"));
         for wrong in [
             "-1",
             "",

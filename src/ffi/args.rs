@@ -7,29 +7,45 @@ use crate::error::{Error, Result, Status};
 
 const WRONG_KIND: Error = Error::constant(Status::InvalidArgument, "A handle is not of its kind.");
 
-/// A type that C holds by an opaque pointer. Its mark tells one kind of handle from another.
+/// A type that C holds by an opaque pointer. It begins with a [`Marked`].
 pub(super) trait Handle {
+    /// Tells one kind of handle from another.
     const MARK: u64;
+}
 
-    fn mark(&self) -> u64;
+/// A value behind the mark of its kind, which is the first word in memory: nothing else of a handle is
+/// looked at before its kind is known.
+#[repr(C)]
+pub(super) struct Marked<T> {
+    mark: u64,
+    pub(super) value: T,
+}
+
+impl<T> Marked<T> {
+    pub(super) fn of<H: Handle>(value: T) -> Self {
+        Marked {
+            mark: H::MARK,
+            value,
+        }
+    }
 }
 
 /// # Safety
 /// `handle` is NULL or came from this library and is not freed during `'a`.
 pub(super) unsafe fn handle<'a, H: Handle>(handle: *const H) -> Result<&'a H> {
-    let at = checked(handle)?;
-    // SAFETY: not NULL, aligned, and alive as promised to this function.
-    of_its_kind(unsafe { &*at })
+    // SAFETY: as promised to this function.
+    unsafe { check(handle) }?;
+    // SAFETY: of this kind, and alive as promised to this function.
+    Ok(unsafe { &*handle })
 }
 
 /// # Safety
 /// As for [`handle`], and nobody else uses it during `'a`.
 pub(super) unsafe fn handle_mut<'a, H: Handle>(handle: *mut H) -> Result<&'a mut H> {
-    let at = checked(handle)?.cast_mut();
-    // SAFETY: not NULL, aligned, alive and not shared, as promised to this function.
-    let alive = unsafe { &mut *at };
-    of_its_kind(alive)?;
-    Ok(alive)
+    // SAFETY: as promised to this function.
+    unsafe { check(handle) }?;
+    // SAFETY: of this kind, alive and not shared, as promised to this function.
+    Ok(unsafe { &mut *handle })
 }
 
 /// # Safety
@@ -42,20 +58,17 @@ pub(super) unsafe fn free<H: Handle>(handle: *mut H) {
     }
 }
 
-fn checked<H>(handle: *const H) -> Result<*const H> {
-    match (handle.is_null(), handle.is_aligned()) {
-        (true, _) => Err(Error::invalid_argument("A handle is NULL.")),
-        (false, true) => Ok(handle),
-        (false, false) => Err(WRONG_KIND),
+/// # Safety
+/// `handle` is NULL, or a word can be read there.
+unsafe fn check<H: Handle>(handle: *const H) -> Result<()> {
+    if handle.is_null() {
+        return Err(Error::invalid_argument("A handle is NULL."));
     }
-}
-
-fn of_its_kind<H: Handle>(handle: &H) -> Result<&H> {
-    if handle.mark() == H::MARK {
-        Ok(handle)
-    } else {
-        Err(WRONG_KIND)
+    // SAFETY: not NULL, aligned, and readable as promised to this function.
+    if !handle.is_aligned() || unsafe { handle.cast::<u64>().read() } != H::MARK {
+        return Err(WRONG_KIND);
     }
+    Ok(())
 }
 
 /// A text argument, not yet known to be there or to be UTF-8.

@@ -191,6 +191,9 @@ impl Outputs {
             if buffer.len.is_null() {
                 return Err(Error::invalid_argument("A length to be written is NULL."));
             }
+            if buffer.is_impossible() {
+                return Err(Error::invalid_argument("A capacity is larger than memory."));
+            }
             if buffer.at.is_null() && buffer.capacity > 0 {
                 return Err(Error::invalid_argument(
                     "An output buffer is NULL, but its capacity is not 0.",
@@ -268,10 +271,15 @@ impl Buffer {
         secret: false,
     };
 
+    /// A sum of the caller's went wrong: nothing can be said of what lies there.
+    fn is_impossible(&self) -> bool {
+        self.capacity > isize::MAX.unsigned_abs()
+    }
+
     /// A buffer used again may still hold the key of the call before. No more than the longest
     /// plaintext can be there, and a capacity that claims more is not believed.
     fn wipe(&self) {
-        if self.secret && !self.at.is_null() {
+        if self.secret && !self.at.is_null() && !self.is_impossible() {
             let len = self.capacity.min(KMS_PLAINTEXT_MAX);
             // SAFETY: the caller owns `capacity` writable bytes there.
             unsafe { ptr::write_bytes(self.at, 0, len) };
@@ -298,7 +306,7 @@ impl Span {
     const NONE: Span = Span { start: 0, end: 0 };
 
     fn of<T>(at: *const T, len: usize) -> Span {
-        if at.is_null() {
+        if at.is_null() || len == 0 {
             return Span::NONE;
         }
         let start = at.addr();

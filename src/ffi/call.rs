@@ -42,7 +42,7 @@ pub unsafe extern "C" fn kms_call(
             let client = unsafe { handle(client) }?;
             // SAFETY: the caller passes NULL or NUL-terminated text that lives through the call.
             let request = unsafe { text(request) }.bytes("request")?;
-            let answer = call(&client.kms, request, out.request_id());
+            let answer = call(client.kms(), request, out.request_id());
             if let Some(key) = &answer.key {
                 out.key(key);
             }

@@ -1,8 +1,9 @@
 //! The client: one opened keystore.
 
 use std::ffi::c_char;
+use std::mem::offset_of;
 
-use super::args::{Handle, free, handle};
+use super::args::{Handle, Marked, free, handle};
 use super::boundary::{Outputs, answer, boundary};
 use super::options::kms_options;
 use super::types::{kms_response, kms_status};
@@ -11,15 +12,18 @@ use crate::kms::Kms;
 /// An opened keystore, opaque. Made by kms_client_open, freed by kms_client_free. Any number of
 /// threads may use one at once.
 pub struct kms_client {
-    mark: u64,
-    pub(super) kms: Kms,
+    marked: Marked<Kms>,
 }
+
+const _: () = assert!(offset_of!(kms_client, marked) == 0);
 
 impl Handle for kms_client {
     const MARK: u64 = 0x6b6d_735f_636c_6965;
+}
 
-    fn mark(&self) -> u64 {
-        self.mark
+impl kms_client {
+    pub(super) fn kms(&self) -> &Kms {
+        &self.marked.value
     }
 }
 
@@ -43,8 +47,7 @@ pub unsafe extern "C" fn kms_client_open(
         // SAFETY: the caller passes what kms_options_new gave.
         let options = unsafe { handle(options) }?;
         out.put_handle(kms_client {
-            mark: kms_client::MARK,
-            kms: Kms::open(&options.options)?,
+            marked: Marked::of::<kms_client>(Kms::open(options.options())?),
         });
         Ok(())
     })
@@ -70,7 +73,7 @@ pub unsafe extern "C" fn kms_client_describe(
         |out| {
             // SAFETY: the caller passes what kms_client_open gave.
             let client = unsafe { handle(client) }?;
-            out.put_document(client.kms.describe()?)
+            out.put_document(client.kms().describe()?)
         },
     )
 }

@@ -72,7 +72,7 @@ pub unsafe extern "C" fn kms_generate_data_key(
             let mut wrapped = [0; BLOB_MAX];
             let wrapped = &mut wrapped[..blob::len(key_len)];
             let used = client
-                .kms
+                .kms()
                 .generate_data_key(key_id, &context, &mut key, wrapped)?;
             out.put(0, &key);
             out.put(1, wrapped);
@@ -117,7 +117,7 @@ pub unsafe extern "C" fn kms_generate_data_key_without_plaintext(
             let mut wrapped = [0; BLOB_MAX];
             let wrapped = &mut wrapped[..blob::len(key_len)];
             let used = client
-                .kms
+                .kms()
                 .generate_data_key_without_plaintext(key_id, &context, wrapped)?;
             out.put(0, wrapped);
             out.key(&used);
@@ -179,7 +179,9 @@ pub unsafe extern "C" fn kms_decrypt(
             out.fit([parsed.ciphertext.len()])?;
 
             let mut key = Scratch::zeroed(parsed.ciphertext.len());
-            let used = client.kms.decrypt(expected, &parsed, &context, &mut key)?;
+            let used = client
+                .kms()
+                .decrypt(expected, &parsed, &context, &mut key)?;
             out.put(0, &key);
             out.key(&used);
             out.content(parsed.header.content);

@@ -1,24 +1,28 @@
 //! Options: what kms_client_open is told.
 
 use std::ffi::c_char;
+use std::mem::offset_of;
 
-use super::args::{Handle, bytes, free, handle_mut, text};
+use super::args::{Handle, Marked, bytes, free, handle_mut, text};
 use super::boundary::{Outputs, answer, boundary};
 use super::types::{kms_response, kms_status};
-use crate::error::Error;
+use crate::error::{Error, Status};
 use crate::options::Options;
 
 /// A set of options, opaque. Made by kms_options_new, freed by kms_options_free.
 pub struct kms_options {
-    mark: u64,
-    pub(super) options: Options,
+    marked: Marked<Options>,
 }
+
+const _: () = assert!(offset_of!(kms_options, marked) == 0);
 
 impl Handle for kms_options {
     const MARK: u64 = 0x6b6d_735f_6f70_7469;
+}
 
-    fn mark(&self) -> u64 {
-        self.mark
+impl kms_options {
+    pub(super) fn options(&self) -> &Options {
+        &self.marked.value
     }
 }
 
@@ -32,8 +36,7 @@ impl Handle for kms_options {
 pub unsafe extern "C" fn kms_options_new(options: *mut *mut kms_options) -> kms_status {
     answer(Outputs::new(std::ptr::null_mut()).handle(options), |out| {
         out.put_handle(kms_options {
-            mark: kms_options::MARK,
-            options: Options::default(),
+            marked: Marked::of::<kms_options>(Options::default()),
         });
         Ok(())
     })
@@ -79,8 +82,9 @@ pub unsafe extern "C" fn kms_options_set(
         let name = unsafe { text(name) };
         // SAFETY: as above.
         let value = unsafe { text(value) };
-        let name = name.required("name")?;
-        options.options.set(name, value.required(name)?)
+        let name = name.required("name").map_err(not_an_option)?;
+        let value = value.required(name).map_err(not_an_option)?;
+        options.marked.value.set(name, value)
     })
 }
 
@@ -108,7 +112,7 @@ pub unsafe extern "C" fn kms_options_set_root_key(
         let root_key = root_key
             .try_into()
             .map_err(|_| Error::invalid_argument("The root key must have exactly 32 bytes."))?;
-        options.options.set_root_key(root_key)
+        options.marked.value.set_root_key(root_key)
     })
 }
 
@@ -119,4 +123,12 @@ pub unsafe extern "C" fn kms_options_free(options: *mut kms_options) {
         // SAFETY: the caller gives up what kms_options_new gave, or NULL.
         unsafe { free(options) }
     })
+}
+
+/// What is not UTF-8 is no option and no value of one.
+fn not_an_option(error: Error) -> Error {
+    match error.status() {
+        Status::InvalidParameter => Error::with(Status::InvalidOption, error.message().to_owned()),
+        _ => error,
+    }
 }

@@ -10,7 +10,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::format::Labelled;
+use super::format::{BEGINNING, Labelled};
 use crate::error::{Error, Result, Status};
 use crate::random;
 
@@ -52,8 +52,11 @@ impl Signature {
 /// The path in the form that stays right when the process changes its directory: absolute, links
 /// followed (a rename over a link would leave the file behind it as it was).
 pub(super) fn resolve(path: &Path) -> Result<PathBuf> {
-    if let Ok(resolved) = fs::canonicalize(path) {
-        return Ok(resolved);
+    match fs::canonicalize(path) {
+        Ok(resolved) => return Ok(resolved),
+        // A link that leads nowhere is no place for a keystore: creation does not replace it.
+        Err(error) if path.is_symlink() => return Err(failed("follow", path, &error)),
+        Err(_) => {}
     }
     let (Some(name), Some(parent)) = (path.file_name(), path.parent()) else {
         return Err(Error::invalid_option(
@@ -97,8 +100,18 @@ pub(super) fn read(path: &Path) -> Result<Option<(Labelled, Signature)>> {
     refuse_writable_by_others(directory, &fs::metadata(directory).map_err(io)?)?;
 
     let size = usize::try_from(metadata.size()).unwrap_or(usize::MAX);
-    let mut bytes = Labelled::with_capacity(size + 1);
-    file.read_to_end(bytes.vec()).map_err(io)?;
+    let mut bytes = Labelled::with_capacity(BEGINNING.len());
+    let beginning = BEGINNING.len() as u64;
+    Read::by_ref(&mut file)
+        .take(beginning)
+        .read_to_end(bytes.vec())
+        .map_err(io)?;
+    // What does not begin as a keystore is refused by the parser, however long it is.
+    if bytes.file() == BEGINNING {
+        let more = bytes.vec().try_reserve_exact(size + 1);
+        more.map_err(|_| Error::new(Status::NoMemory))?;
+        file.read_to_end(bytes.vec()).map_err(io)?;
+    }
     Ok(Some((bytes, Signature::from_metadata(&metadata))))
 }
 

@@ -70,8 +70,9 @@ impl SealedFile {
                 ));
             }
             // Whoever loses the race reads the winner's file in the next round.
-            if let Some(lock) = Lock::try_take(&path)? {
-                create(&path, &root, arena, &lock)?;
+            if let Some(lock) = Lock::try_take(&path)?
+                && create(&path, &root, arena, &lock)?
+            {
                 continue;
             }
             drop(gate);
@@ -123,7 +124,8 @@ impl SealedFile {
     fn catch_up(&self) -> Result<()> {
         let began = self.now();
         if self.signature()? != self.loaded.load().signature {
-            let (file, signature) = disk::read(&self.path)?.ok_or_else(|| self.gone())?;
+            let read = disk::read(&self.path).map_err(|error| self.altered(error))?;
+            let (file, signature) = read.ok_or_else(|| self.gone())?;
             self.install(&file, signature)?;
         }
         self.looked.fetch_max(began, Ordering::AcqRel);
@@ -133,15 +135,7 @@ impl SealedFile {
     fn install(&self, file: &Labelled, signature: Signature) -> Result<()> {
         let old = self.loaded.load();
         let store_key = old.view.store_key();
-        // A file that was a keystore of ours is not a stranger's now: it was altered.
-        let altered = |error: Error| match error.message() {
-            _ if error.status() == Status::NotAKeystore => Error::with(
-                Status::KeystoreTampered,
-                format!("{} is no longer a keystore.", self.path.display()),
-            ),
-            _ => error,
-        };
-        let unverified = format::parse(file).map_err(altered)?;
+        let unverified = format::parse(file).map_err(|error| self.altered(error))?;
         let state = unverified.verify(store_key)?;
         let header = unverified.header();
         let put_back = header.epoch < old.header.epoch
@@ -201,6 +195,17 @@ impl SealedFile {
             Status::KeystoreNotFound => self.gone(),
             _ => error,
         })
+    }
+
+    /// A file that was a keystore of ours is not a stranger's now: it was altered.
+    fn altered(&self, error: Error) -> Error {
+        match error.status() {
+            Status::NotAKeystore => Error::with(
+                Status::KeystoreTampered,
+                format!("{} is no longer a keystore.", self.path.display()),
+            ),
+            _ => error,
+        }
     }
 
     fn gone(&self) -> Error {
@@ -265,7 +270,8 @@ impl Keystore for SealedFile {
     }
 }
 
-fn create(path: &std::path::Path, root: &RootKey, arena: &Arc<Arena>, lock: &Lock) -> Result<()> {
+/// Makes an empty keystore. `false`: something is there.
+fn create(path: &std::path::Path, root: &RootKey, arena: &Arc<Arena>, lock: &Lock) -> Result<bool> {
     let keystore_id = random::uuid()?;
     let mut bytes = KeyBytes::default();
     random::fill(&mut bytes[..])?;
@@ -276,8 +282,7 @@ fn create(path: &std::path::Path, root: &RootKey, arena: &Arc<Arena>, lock: &Loc
     };
     let store_key = StoreKey::new(keystore_id, &bytes, arena)?;
     let (file, _) = format::encode(&header, &State::default(), &store_key)?;
-    disk::create(path, file.file(), lock)?;
-    Ok(())
+    disk::create(path, file.file(), lock)
 }
 
 /// Sleeps before the next try for the lock, or gives up. Nothing is held meanwhile, so that forks

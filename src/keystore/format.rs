@@ -18,7 +18,7 @@ use crate::envelope::Invalid;
 use crate::error::{Error, Result, Status};
 
 /// What a keystore's first bytes are, up to the number of its format.
-const BEGINNING: &[u8] = b"{\n  \"format\": \"kmsbox keystore ";
+pub(super) const BEGINNING: &[u8] = b"{\n  \"format\": \"kmsbox keystore ";
 const FORMAT: &str = "kmsbox keystore 1";
 const SEAL_BEGINS: &[u8] = b"  \"seal\": \"";
 const SEAL_ENDS: &[u8] = b"\"\n}\n";

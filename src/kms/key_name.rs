@@ -60,6 +60,14 @@ impl<'a> KeyName<'a> {
         }
     }
 
+    /// Refuses an alias, for the operations that take none.
+    pub fn not_an_alias(self) -> Result<Self> {
+        match self {
+            KeyName::Alias(_) => Err(Error::new(Status::UnsupportedAlias)),
+            name => Ok(name),
+        }
+    }
+
     /// The id, for the operations that take no alias.
     pub fn id(&self) -> Result<Uuid> {
         match self {

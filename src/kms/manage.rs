@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::Kms;
 use super::key_name::{ALIAS_PREFIX, KeyName};
+use crate::action::Action;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, Status};
 use crate::keystore::state::{Alias, Key, KeyState, State, Version};
@@ -62,6 +63,7 @@ impl Kms {
                 "It is longer than 8192 characters.",
             ));
         }
+        self.permit_change(Action::CreateKey)?;
         let mut made = None;
         self.keystore.change(&mut |state, store_key| {
             let key_id = random::uuid()?;
@@ -83,12 +85,14 @@ impl Kms {
 
     /// DescribeKey.
     pub fn describe_key(&self, key_id: &str) -> Result<Metadata> {
+        self.permit(Action::DescribeKey)?;
         let name = KeyName::parse(key_id);
         self.on_view(|view| Ok(Metadata::of(name.find(view)?)))
     }
 
     /// ListKeys, in order of creation.
     pub fn list_keys(&self, page_number: usize, page_size: usize) -> Result<Page<Uuid>> {
+        self.permit(Action::ListKeys)?;
         let view = self.keystore.view()?;
         let keys = &view.state().keys;
         let start = page_number.saturating_sub(1).saturating_mul(page_size);
@@ -102,16 +106,17 @@ impl Kms {
 
     /// EnableKey.
     pub fn enable_key(&self, key_id: &str) -> Result<()> {
-        self.set_state(key_id, KeyState::Enabled)
+        self.set_state(Action::EnableKey, key_id, KeyState::Enabled)
     }
 
     /// DisableKey.
     pub fn disable_key(&self, key_id: &str) -> Result<()> {
-        self.set_state(key_id, KeyState::Disabled)
+        self.set_state(Action::DisableKey, key_id, KeyState::Disabled)
     }
 
     /// CreateKeyVersion: the new version wraps from now on; the old ones go on unwrapping.
     pub fn create_key_version(&self, key_id: &str) -> Result<(Uuid, Uuid, Timestamp)> {
+        self.permit_change(Action::CreateKeyVersion)?;
         let name = KeyName::parse(key_id);
         let mut made = None;
         self.keystore.change(&mut |state, store_key| {
@@ -130,7 +135,9 @@ impl Kms {
     /// CreateAlias.
     pub fn create_alias(&self, key_id: &str, alias: &str) -> Result<()> {
         check_alias(alias)?;
-        let key_id = KeyName::parse(key_id).id()?;
+        let name = KeyName::parse(key_id).not_an_alias()?;
+        self.permit_change(Action::CreateAlias)?;
+        let key_id = name.id()?;
         self.keystore.change(&mut |state, _| {
             state.key_mut(key_id)?;
             if state.alias(alias).is_some() {
@@ -145,8 +152,10 @@ impl Kms {
         })
     }
 
-    fn set_state(&self, key_id: &str, to: KeyState) -> Result<()> {
-        let key_id = KeyName::parse(key_id).id()?;
+    fn set_state(&self, action: Action, key_id: &str, to: KeyState) -> Result<()> {
+        let name = KeyName::parse(key_id).not_an_alias()?;
+        self.permit_change(action)?;
+        let key_id = name.id()?;
         self.keystore.change(&mut |state, _| {
             state.key_mut(key_id)?.state = to;
             Ok(())

@@ -55,15 +55,16 @@ impl Source {
         let (kind, rest) = value.split_once(':').unwrap_or((value, ""));
         let known = ["file", "credential", "env", "passphrase-file"].contains(&kind);
         if !known {
-            return Err(format!(
-                "\"{kind}\" is not file:PATH, credential:NAME, env:NAME or passphrase-file:PATH"
-            ));
+            // It is not quoted: somebody may have given the key itself.
+            return Err(
+                "it is not file:PATH, credential:NAME, env:NAME or passphrase-file:PATH".to_owned(),
+            );
         }
         if rest.is_empty() {
             return Err(format!("nothing stands after \"{kind}:\""));
         }
         if kind == "credential" && (rest.contains('/') || rest == "." || rest == "..") {
-            return Err(format!("\"{rest}\" is not the name of a credential"));
+            return Err("what stands after \"credential:\" is not a name".to_owned());
         }
         Ok(match kind {
             "file" => Source::File(rest.into()),
