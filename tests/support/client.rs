@@ -2,13 +2,15 @@
 //! every refusal with its whole response checked.
 
 // Every test program compiles this file for itself and uses only a part of it.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
+
+#[path = "client/place.rs"]
+mod place;
+#[path = "client/response.rs"]
+mod response;
 
 use std::ffi::{CStr, CString, c_char};
 use std::fmt;
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
 use std::ptr;
 
 use kmsbox::error::Status;
@@ -20,88 +22,21 @@ use kmsbox::ffi::data_key::{
 use kmsbox::ffi::options::{
     kms_options, kms_options_free, kms_options_new, kms_options_set, kms_options_set_root_key,
 };
-use kmsbox::ffi::types::{KMS_DATA_KEY_BLOB_MAX, KMS_PLAINTEXT_MAX, kms_response, kms_status};
+use kmsbox::ffi::types::{KMS_DATA_KEY_BLOB_MAX, KMS_PLAINTEXT_MAX};
 use serde_json::Value;
 
-use crate::support::scratch_dir;
+pub use place::Place;
+pub use response::{Refusal, Response, check_response, is_id, text};
 
 /// 32 bytes that are not printable text.
 pub const ROOT_KEY: [u8; 32] = [0xA7; 32];
 
 /// Calls a C function.
-#[macro_export]
 macro_rules! c {
     ($call:expr) => {{
         // SAFETY: each test passes what the header asks for, or what the header says is refused.
         unsafe { $call }
     }};
-}
-
-/// A directory for a keystore and what belongs to it, removed with the value.
-pub struct Place(tempfile::TempDir);
-
-impl Place {
-    pub fn new() -> Place {
-        Place(scratch_dir())
-    }
-
-    pub fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    /// A path in it.
-    pub fn at(&self, name: &str) -> PathBuf {
-        self.path().join(name)
-    }
-
-    pub fn keystore(&self) -> PathBuf {
-        self.at("keystore")
-    }
-
-    /// A file that only its owner may use.
-    pub fn file(&self, name: &str, content: &[u8]) -> PathBuf {
-        let path = self.at(name);
-        fs::write(&path, content).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        path
-    }
-
-    /// Options that name the keystore and the root key.
-    pub fn options(&self) -> Options {
-        let mut options = Options::new();
-        options.root_key(&ROOT_KEY);
-        options.set("keystore", self.keystore().to_str().unwrap());
-        options
-    }
-
-    /// Opens the keystore.
-    pub fn open(&self) -> Result<Client, Refusal> {
-        self.options().open()
-    }
-
-    /// Opens the keystore with more options.
-    pub fn open_with(&self, more: &[(&str, &str)]) -> Result<Client, Refusal> {
-        let mut options = self.options();
-        for (name, value) in more {
-            options.set(name, value);
-        }
-        options.open()
-    }
-
-    /// Makes the keystore.
-    pub fn create(&self) -> Client {
-        self.open_with(&[("create", "true")]).unwrap()
-    }
-
-    /// The names of the files in it, sorted.
-    pub fn names(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.path()).unwrap();
-        let mut names: Vec<_> = entries
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
-    }
 }
 
 /// `kms_options`, freed with the value.
@@ -401,89 +336,6 @@ impl Document {
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }
-}
-
-/// A failed call.
-#[derive(Debug)]
-pub struct Refusal {
-    pub status: Status,
-    pub message: String,
-}
-
-/// `kms_response`, full of rubbish before the call.
-pub struct Response(Box<kms_response>);
-
-impl Response {
-    pub fn new() -> Response {
-        let rubbish = |byte: u8| c_char::from_ne_bytes([byte]);
-        Response(Box::new(kms_response {
-            request_id: [rubbish(0xA5); 40],
-            key_id: [rubbish(0xA5); 64],
-            key_version_id: [rubbish(0xA5); 64],
-            error_code: [rubbish(0xA5); 64],
-            error_message: [rubbish(0xA5); 256],
-            http_status: -1,
-            content: -1,
-            reserved: [rubbish(0xA5); 528],
-        }))
-    }
-
-    pub fn raw(&mut self) -> *mut kms_response {
-        &mut *self.0
-    }
-
-    fn outcome(&self, status: kms_status) -> Result<(), Refusal> {
-        check_response(&self.0, status);
-        match status {
-            0 => Ok(()),
-            number => Err(Refusal {
-                status: Status::from_number(number).expect("a status of the table"),
-                message: text(&self.0.error_message),
-            }),
-        }
-    }
-
-    fn data_key(&self, plaintext: Vec<u8>, blob: Vec<u8>) -> DataKey {
-        DataKey {
-            plaintext,
-            blob,
-            key_id: text(&self.0.key_id),
-            key_version_id: text(&self.0.key_version_id),
-        }
-    }
-}
-
-/// Everything that the header promises of a response, whatever the call.
-pub fn check_response(response: &kms_response, status: kms_status) {
-    let id = text(&response.request_id);
-    assert!(is_id(&id), "request_id \"{id}\"");
-    let (code, http) = match Status::from_number(status) {
-        None => ("", 200),
-        Some(status) => (status.code(), status.http()),
-    };
-    assert_eq!(text(&response.error_code), code);
-    assert_eq!(response.http_status, i32::from(http));
-    assert_eq!(text(&response.error_message).is_empty(), status == 0);
-    assert!([0, 1].contains(&response.content));
-    assert!(response.reserved.iter().all(|byte| *byte == 0));
-    for id in [text(&response.key_id), text(&response.key_version_id)] {
-        assert!(id.is_empty() || (status == 0 && is_id(&id)), "{id}");
-    }
-}
-
-/// A lower-case UUID.
-pub fn is_id(text: &str) -> bool {
-    let parsed = uuid::Uuid::try_parse(text);
-    parsed.is_ok_and(|id| id.hyphenated().to_string() == text)
-}
-
-/// The text in a field, which is zero after it.
-#[track_caller]
-pub fn text(field: &[c_char]) -> String {
-    let bytes: Vec<u8> = field.iter().map(|c| c.to_ne_bytes()[0]).collect();
-    let end = bytes.iter().position(|byte| *byte == 0).expect("a NUL");
-    assert!(bytes[end..].iter().all(|byte| *byte == 0));
-    String::from_utf8(bytes[..end].to_vec()).expect("UTF-8")
 }
 
 /// Copies a document of the library and frees it.

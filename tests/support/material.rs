@@ -9,6 +9,8 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use aes::Aes256Enc;
+use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kmsbox::envelope::{Closing, WrappingKey};
@@ -62,6 +64,26 @@ pub fn of_keystore(keystore: &Path, root_key: &[u8; 32]) -> Vec<Secret> {
     secrets
 }
 
+/// The key of one message, derived from the material and the first half of the nonce: as good as the
+/// data key for whoever has the blob. (The counter mode of SP 800-108 with CMAC.)
+pub fn message_key(material: &[u8], blob: &[u8]) -> Vec<u8> {
+    let cipher = Aes256Enc::new_from_slice(material).unwrap();
+    let mut subkey = [0; 16];
+    cipher.encrypt_block((&mut subkey).into());
+    let doubled = u128::from_be_bytes(subkey);
+    let doubled = (doubled << 1) ^ (0x87 * (doubled >> 127));
+    let mut key = Vec::new();
+    for counter in [1, 2] {
+        let mut block = [0; 16];
+        block[..4].copy_from_slice(&[0, counter, b'X', 0]);
+        block[4..].copy_from_slice(&blob[38..50]);
+        let mut block = (u128::from_be_bytes(block) ^ doubled).to_be_bytes();
+        cipher.encrypt_block((&mut block).into());
+        key.extend(block);
+    }
+    key
+}
+
 fn id(text: &Value) -> [u8; 16] {
     *Uuid::parse_str(text.as_str().unwrap()).unwrap().as_bytes()
 }
@@ -89,6 +111,12 @@ pub struct Region {
     /// As /proc/PID/smaps writes them: "lo" is locked, "dd" is left out of dumps.
     pub flags: Vec<String>,
     bytes: Vec<u8>,
+}
+
+impl Region {
+    pub fn has(&self, flag: &str) -> bool {
+        self.flags.iter().any(|found| found == flag)
+    }
 }
 
 /// A secret that was found, or half of one.
@@ -138,27 +166,27 @@ pub fn memory_of(process: u32) -> Vec<Region> {
 /// with the key, half of it in each of its first two rounds.
 pub fn find<'a>(secrets: &'a [Secret], memory: &'a [Region]) -> Vec<Hit<'a>> {
     const END: usize = 16;
-    let mut by_first_bytes: Vec<Vec<(&[u8], &Secret)>> = vec![Vec::new(); 1 << 16];
+    let mut ends = Vec::new();
     for secret in secrets {
         let len = secret.bytes.len();
-        for end in [&secret.bytes[..END], &secret.bytes[len - END..]] {
-            by_first_bytes[pair(end)].push((end, secret));
-        }
+        ends.push((&secret.bytes[..END], secret));
+        ends.push((&secret.bytes[len - END..], secret));
     }
+    // Most windows are told off by their first byte alone.
+    let mut begins = [false; 256];
+    ends.iter()
+        .for_each(|(end, _)| begins[usize::from(end[0])] = true);
     let mut hits = Vec::new();
     for region in memory {
         for (offset, window) in region.bytes.windows(END).enumerate() {
-            for (end, secret) in &by_first_bytes[pair(window)] {
-                if window == *end {
-                    let at = region.start + u64::try_from(offset).unwrap();
-                    hits.push(Hit { secret, region, at });
-                }
+            if !begins[usize::from(window[0])] {
+                continue;
+            }
+            for (_, secret) in ends.iter().filter(|(end, _)| *end == window) {
+                let at = region.start + u64::try_from(offset).unwrap();
+                hits.push(Hit { secret, region, at });
             }
         }
     }
     hits
-}
-
-fn pair(bytes: &[u8]) -> usize {
-    usize::from(bytes[0]) << 8 | usize::from(bytes[1])
 }

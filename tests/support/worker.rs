@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
@@ -13,7 +14,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-use crate::support::{Link, compile, root};
+use crate::support::{Link, compile, root, run_ok};
 
 /// The root key of every keystore in these tests.
 pub const ROOT_KEY: [u8; 32] = *b"\x91 root key of the tests alone\x07\xfe\x13";
@@ -59,6 +60,20 @@ pub fn program() -> &'static Path {
         fs::rename(&fresh, &path).expect("the target directory can be written");
         path
     })
+}
+
+/// A copy of the program where another user can run it: the target directory may be closed to others.
+pub fn program_for_others() -> (tempfile::TempDir, PathBuf) {
+    let directory = tempfile::Builder::new()
+        .prefix("kmsbox-")
+        .permissions(fs::Permissions::from_mode(0o755))
+        .tempdir()
+        .expect("there is a directory for temporary files");
+    let copy = directory.path().join("worker");
+    // Not by this process: a child that another thread starts meanwhile would inherit the open file,
+    // and a file that somebody has open for writing cannot be run.
+    run_ok(Command::new("cp").arg(program()).arg(&copy));
+    (directory, copy)
 }
 
 impl Worker {
