@@ -29,6 +29,10 @@ pub const SEAL_LEN: usize = NONCE_LEN + TAG_LEN + COMMITMENT_LEN;
 /// The largest text that GCM's 32-bit block counter can encrypt.
 const MAX_TEXT_LEN: u64 = aes_gcm::P_MAX;
 
+/// How much of the stack is cleared after a message. The ciphers spread round keys over it, up to some
+/// 5 KiB where the compiler optimises little.
+const DEAD_STACK: usize = 8192;
+
 type Block = aes::Block;
 /// GCM never decrypts a block, so the schedule for it is not made (nor wiped) for each message.
 type MessageCipher = AesGcm<Aes256Enc, U12>;
@@ -69,6 +73,14 @@ impl WrappingKey {
     ///
     /// If `text` is longer than 64 GiB, which no caller's limits allow.
     pub fn seal(&self, nonce: &[u8; NONCE_LEN], aad: &[u8], text: &mut [u8]) -> Closing {
+        let closing = self.seal_below(nonce, aad, text);
+        zeroize_stack::<DEAD_STACK>();
+        closing
+    }
+
+    /// In a frame of its own, so that what it leaves on the stack lies below that of its caller.
+    #[inline(never)]
+    fn seal_below(&self, nonce: &[u8; NONCE_LEN], aad: &[u8], text: &mut [u8]) -> Closing {
         assert!(text.len() as u64 <= MAX_TEXT_LEN, "text too long for GCM");
         let message = self.derive(nonce);
         match (message.cipher()).encrypt_inout_detached(&gcm_nonce(nonce), aad, text.into()) {
@@ -84,6 +96,20 @@ impl WrappingKey {
     ///
     /// Tag and commitment are both computed and both compared, whatever the first says.
     pub fn open(
+        &self,
+        nonce: &[u8; NONCE_LEN],
+        aad: &[u8],
+        text: &mut [u8],
+        closing: &Closing,
+    ) -> Result<(), Invalid> {
+        let opened = self.open_below(nonce, aad, text, closing);
+        zeroize_stack::<DEAD_STACK>();
+        opened
+    }
+
+    /// As `seal_below`.
+    #[inline(never)]
+    fn open_below(
         &self,
         nonce: &[u8; NONCE_LEN],
         aad: &[u8],

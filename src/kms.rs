@@ -86,6 +86,11 @@ impl Kms {
         })
     }
 
+    /// The memory that this client's keys lie in.
+    pub(crate) fn arena(&self) -> Arc<Arena> {
+        Arc::clone(self.expanded.arena())
+    }
+
     /// What this client is and how it stands, as JSON.
     pub fn describe(&self) -> Result<Text> {
         // The newest view, or the last one where the keystore cannot be looked at now.

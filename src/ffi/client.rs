@@ -82,7 +82,14 @@ pub unsafe extern "C" fn kms_client_describe(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kms_client_free(client: *mut kms_client) {
     boundary((), || {
+        // SAFETY: as for `free` below.
+        let arena = unsafe { handle(client.cast_const()) }.map(|client| client.kms().arena());
         // SAFETY: the caller gives up what kms_client_open gave, or NULL.
-        unsafe { free(client) }
+        unsafe { free(client) };
+        if let Ok(arena) = arena {
+            // SAFETY: no other thread uses the client, so what is still held in its arena is held by
+            // threads that a fork left behind.
+            unsafe { arena.wipe_all() };
+        }
     })
 }

@@ -34,7 +34,7 @@ impl ExpandedKeys {
     }
 
     /// The memory that the keys lie in.
-    pub fn arena(&self) -> &Arena {
+    pub fn arena(&self) -> &Arc<Arena> {
         &self.arena
     }
 

@@ -127,6 +127,22 @@ impl Arena {
         }
     }
 
+    /// Wipes every slot, also those that are still held.
+    ///
+    /// A fork copies what other threads were reading, and in the child nobody ever gives that back.
+    ///
+    /// # Safety
+    /// Nobody reads a value in this arena from now on.
+    pub unsafe fn wipe_all(&self) {
+        for slab in self.slabs.iter().map_while(OnceLock::get) {
+            let pages = slab.pages();
+            // SAFETY: the pages are readable and writable, and by the contract nobody refers to them.
+            super::wipe(unsafe {
+                std::slice::from_raw_parts_mut(pages.start().as_ptr(), pages.len())
+            });
+        }
+    }
+
     /// Several threads may be here at once: locking twice does no harm.
     #[cold]
     fn relock(&self, instance: u64) {
