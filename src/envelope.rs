@@ -13,7 +13,9 @@ use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use aes_gcm::AesGcm;
 use aes_gcm::aead::{AeadInOut, Nonce};
 use ctutils::{Choice, CtEq};
-use zeroize::{Zeroize, ZeroizeOnDrop, zeroize_stack};
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::secret::wipe_stack;
 
 /// The length of a wrapping key.
 pub const KEY_LEN: usize = 32;
@@ -51,7 +53,7 @@ impl WrappingKey {
     pub fn new(key: &[u8; KEY_LEN]) -> Self {
         let new = Self::expand(key);
         // Expanding leaves round keys in stack frames, and the first two are the key itself.
-        zeroize_stack::<4096>();
+        wipe_stack::<4096>();
         new
     }
 
@@ -74,7 +76,7 @@ impl WrappingKey {
     /// If `text` is longer than 64 GiB, which no caller's limits allow.
     pub fn seal(&self, nonce: &[u8; NONCE_LEN], aad: &[u8], text: &mut [u8]) -> Closing {
         let closing = self.seal_below(nonce, aad, text);
-        zeroize_stack::<DEAD_STACK>();
+        wipe_stack::<DEAD_STACK>();
         closing
     }
 
@@ -103,7 +105,7 @@ impl WrappingKey {
         closing: &Closing,
     ) -> Result<(), Invalid> {
         let opened = self.open_below(nonce, aad, text, closing);
-        zeroize_stack::<DEAD_STACK>();
+        wipe_stack::<DEAD_STACK>();
         opened
     }
 

@@ -96,7 +96,7 @@ impl Arena {
         let value = start.cast::<T>();
         // SAFETY: the slot is ours alone, and large and aligned enough for a T, as asserted above.
         unsafe { build(value, make) };
-        zeroize::zeroize_stack::<DEAD_STACK>();
+        super::wipe_stack::<DEAD_STACK>();
         Some(Secret {
             value,
             _slot: slot,

@@ -25,7 +25,7 @@ mod tests;
 
 pub use arena::{Arena, Report, SLOT_SIZE, Secret};
 pub use scratch::Scratch;
-pub use wipe::wipe;
+pub use wipe::{wipe, wipe_stack};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
