@@ -44,6 +44,7 @@ examples: build
 	@if echo '#include <openssl/evp.h>' | $(CC) -E - >/dev/null 2>&1; then \
 		$(call program,encrypt_file,-lcrypto) && $(call program,partitions,-lcrypto); \
 	else \
+		rm -f "$(PROGRAMS)/encrypt_file" "$(PROGRAMS)/partitions"; \
 		echo 'left out, for want of the headers of libcrypto: encrypt_file, partitions'; \
 	fi
 	@echo "built in $(PROGRAMS):" && ls "$(PROGRAMS)"

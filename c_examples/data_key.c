@@ -61,13 +61,14 @@ int main(int argc, char **argv)
         perror("data_key.blob");
         goto done;
     }
-    rewind(file); /* from here on, what a later process does with the blob and the CMK's id */
+    rewind(file); /* from here on, what a later process does with the blob and the CMK's id, kept too */
     len = fread(blob, 1, sizeof blob, file);
     TRY(kms_decrypt(client, answer.key_id, blob, len, CONTEXT, again, 32, &again_len, &answer));
     same = key_len == 32 && again_len == 32 && memcmp(key, again, 32) == 0;
 done:
     if (status != KMS_OK)
-        fprintf(stderr, "%s: %s\n", kms_status_name(status), answer.error_message);
+        fprintf(stderr, "%s: %s\n", kms_status_name(status),
+                *answer.error_message ? answer.error_message : kms_status_text(status));
     if (same) puts("the same data key came back from its blob");
     if (file != NULL) fclose(file);
     kms_secret_free(again);

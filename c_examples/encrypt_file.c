@@ -27,7 +27,7 @@
  *
  * The output is written beside OUT under a temporary name, readable by its owner alone, and
  * renamed only when all of it is right: nobody ever reads text under OUT that was not verified to
- * the end. A failure removes the temporary; only a process that is killed leaves it there.
+ * the end. A regular file that is there is replaced; anything else is left alone, and refused. A failure removes the temporary; only a process that is killed leaves it there.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -203,9 +203,13 @@ struct output {
     char *temporary; /* NULL: there is none (yet, or any more) */
 };
 
+/* The rename would put a file in the place of a link or a device. */
 static int output_begin(struct output *output, const char *path)
 {
     size_t size = strlen(path) + sizeof ".XXXXXX";
+    struct stat there;
+    if (lstat(path, &there) == 0 && !S_ISREG(there.st_mode))
+        return complain(FAILED, "%s: is there, and no regular file", path);
     output->temporary = malloc(size);
     if (output->temporary == NULL)
         return complain(FAILED, "no memory");

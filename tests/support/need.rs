@@ -115,14 +115,17 @@ pub fn python() -> PathBuf {
     std::env::var_os("KMSBOX_PYTHON").map_or_else(|| PathBuf::from("python3"), PathBuf::from)
 }
 
-/// `program::test`. The test harness names each test's thread after it, except where it runs them
+/// `program::test`, as `cargo test --test program test` takes it. The test harness names each test's thread after it, except where it runs them
 /// all on the main thread; then the place of the call tells enough.
 fn test_name(caller: &Location<'_>) -> String {
+    // Modules of a test program lie in a folder of its name.
     let file = Path::new(caller.file());
-    let program = file
-        .file_stem()
-        .map(|stem| stem.to_string_lossy())
-        .unwrap_or_default();
+    let parts: Vec<_> = file.iter().map(|part| part.to_string_lossy()).collect();
+    let program = match &parts[..] {
+        [.., tests, program, _] if tests == "tests" && program != "support" => program.to_string(),
+        [.., file] => file.trim_end_matches(".rs").to_owned(),
+        [] => String::new(),
+    };
     match std::thread::current().name() {
         Some(name) if name != "main" => format!("{program}::{name}"),
         _ => format!("{program}::(line {})", caller.line()),
