@@ -48,7 +48,8 @@ fn header() -> Result<String, Box<dyn Error>> {
     let mut builder = cbindgen::Builder::new().with_config(config);
     // In the order of the header; nothing else is parsed.
     for file in [
-        "types", "options", "client", "data_key", "context", "call", "secret", "status",
+        "types", "options", "client", "data_key", "encrypt", "bulk", "context", "call", "secret",
+        "status",
     ] {
         builder = builder.with_src(format!("{root}/src/ffi/{file}.rs"));
     }

@@ -16,8 +16,9 @@
  *
  *  1. Every function that can fail returns kms_status: 0 is KMS_OK, errors are positive, grouped by
  *     hundreds and never reused. New ones may appear: treat an unknown one as a failure.
- *  2. Inputs come first and are const, outputs come last. Text is NUL-terminated UTF-8. Bytes are a
- *     pointer and a length; (NULL, 0) is empty, (NULL, n) is KMS_ERR_INVALID_ARGUMENT.
+ *  2. Inputs come first and are const, outputs come last. Text is NUL-terminated UTF-8; where it is
+ *     required, NULL or empty text is KMS_ERR_MISSING_PARAMETER. Bytes are a pointer and a length;
+ *     (NULL, 0) is empty, (NULL, n) is KMS_ERR_INVALID_ARGUMENT, and so is a NULL handle or output.
  *  3. Output buffers belong to the caller: pointer, capacity, and a size_t *len. Where one is too
  *     small the answer is KMS_ERR_BUFFER_TOO_SMALL, every *len says what is needed, and no key was
  *     made. A capacity of 0 (the pointer may then be NULL) so asks for the sizes.
@@ -30,16 +31,25 @@
  *  6. A const kms_client * may be used by any number of threads at once, and in a forked child.
  *     Freeing it, and setting options, needs exclusive use.
  *  7. The library prints nothing, never exits, installs no signal handler and starts no thread. A
- *     panic inside it becomes KMS_ERR_INTERNAL and the client remains usable.
+ *     panic inside it becomes KMS_ERR_INTERNAL and the client remains usable. Large memory that is
+ *     refused is KMS_ERR_NO_MEMORY; where the system has not even a few kilobytes left, the process
+ *     is aborted, as by any Rust code.
  *  8. Functions that free accept NULL and wipe what they free.
  *  9. There is no per-thread error state: what a call has to say beyond its status it writes to the
  *     kms_response that the caller passes, and that may always be NULL.
  *
  * Key ids: wherever a key_id is asked for, a CMK's id (lower-case UUID), its ARN
- * (acs:kms:local:0:key/ID) or an alias (alias/NAME) will do.
+ * (acs:kms:local:0:key/ID) or an alias (alias/NAME: 1 to 255 letters, digits, "_", "-", "/") will do.
+ * Of the requests of kms_call some take no alias; KMS_ERR_UNSUPPORTED_ALIAS then asks for the id.
+ *
+ * Keystore: one file of mode 0600, beside it a file with ".lock" added that stays, and one with
+ * ".usage". The directory and the file must not be writable by others. A client that cannot look at
+ * its keystore (KMS_ERR_KEYSTORE_IO, KMS_ERR_KEYSTORE_TAMPERED) refuses use until it can.
  *
  * Fork: no descriptor, lock or thread of the library outlives a call, so parent and child go on
  * independently with the client they both have. A "memory:" keystore goes separate ways after a fork.
+ * A fork waits for the calls that read or write a file. Handlers of your own (pthread_atfork) that take
+ * a lock under which other threads call this library must be registered after it was loaded.
  *
  * Security: whoever holds the root key, or runs code inside the process, holds every key. The
  * option "permissions" guards against mistakes; it is no wall.
@@ -85,6 +95,10 @@
 #define KMS_ERR_UNSUPPORTED_ALIAS 106 /* Unsupported.Alias, 400 */
 /* This protection level is not valid for this region. */
 #define KMS_ERR_UNSUPPORTED_PROTECTION_LEVEL 107 /* Unsupported.ProtectionLevel, 400 */
+/* Unsupported operation. */
+#define KMS_ERR_UNSUPPORTED_KEY 108 /* Rejected.UnsupportedOperation, 400 */
+/* This key origin is not valid for this api. */
+#define KMS_ERR_UNSUPPORTED_ORIGIN 109 /* Unsupported.Origin, 400 */
 /* The specified Key is not found. */
 #define KMS_ERR_KEY_NOT_FOUND 200 /* Forbidden.KeyNotFound, 404 */
 /* The specified Alias is not found. */
@@ -103,8 +117,20 @@
 #define KMS_ERR_ALIAS_EXISTS 220 /* AliasAlreadyExists, 400 */
 /* The request was rejected because user create resource limit was exceeded. */
 #define KMS_ERR_LIMIT_EXCEEDED 221 /* Rejected.LimitExceeded, 400 */
+/* Key material is invalid. */
+#define KMS_ERR_INVALID_KEY_MATERIAL 222 /* InvalidKeyMaterial, 400 */
+/* Import token is invalid. */
+#define KMS_ERR_INVALID_IMPORT_TOKEN 223 /* InvalidImportToken, 400 */
+/* Import token is expired. */
+#define KMS_ERR_EXPIRED_IMPORT_TOKEN 224 /* ExpiredImportToken, 400 */
 /* This operation is forbidden by permission system. */
 #define KMS_ERR_NO_PERMISSION 230 /* Forbidden.NoPermission, 403 */
+/* The request would have succeeded, but DryRun is set. */
+#define KMS_ERR_DRY_RUN 240 /* DryRunOperationError, 400 */
+/* The request would have failed. */
+#define KMS_ERR_DRY_RUN_INVALID 241 /* ValidationError, 400 */
+/* The request would have been forbidden by permission system. */
+#define KMS_ERR_DRY_RUN_DENIED 242 /* AccessDeniedError, 403 */
 /* The CiphertextBlob is not one of kmsbox: its length or first bytes are wrong. */
 #define KMS_ERR_NOT_A_BLOB 300 /* InvalidParameter, 400 */
 /* The CiphertextBlob is not under the expected CMK. */
@@ -121,6 +147,10 @@
 #define KMS_ERR_KEYSTORE_BUSY 403 /* ServiceUnavailableTemporary, 503 */
 /* The keystore could not be read or written. */
 #define KMS_ERR_KEYSTORE_IO 404 /* InternalFailure, 500 */
+/* The audit log could not be written; nothing was released. */
+#define KMS_ERR_AUDIT_FAILED 405 /* InternalFailure, 500 */
+/* The clock is behind the keystore's last write, or far ahead of it; nothing was purged. */
+#define KMS_ERR_CLOCK 406 /* InternalFailure, 500 */
 /* The root key opens no slot of the keystore: it is another key, or the slot is damaged. */
 #define KMS_ERR_ROOT_KEY 410 /* InternalFailure, 500 */
 /* Memory could not be allocated. */
@@ -193,6 +223,11 @@
 #define KMS_ENCRYPTION_CONTEXT_MAX 32769
 
 /**
+ * The most keys or blobs of one call.
+ */
+#define KMS_BULK_MAX 1048576
+
+/**
  * An opened keystore, opaque. Made by kms_client_open, freed by kms_client_free. Any number of
  * threads may use one at once.
  */
@@ -247,6 +282,19 @@ typedef struct kms_response {
     char reserved[528];
 } kms_response;
 
+/**
+ * Takes one line of the audit log, without its terminating NUL; the line ends with a line feed.
+ *
+ * context   what was given to kms_options_set_audit_callback.
+ *
+ * Returns 0 when the line is kept. Anything else makes the operation fail with
+ * KMS_ERR_AUDIT_FAILED. It is called by whichever thread performs an operation, by several at once,
+ * and must not call this library.
+ */
+typedef int32_t (*kms_audit_callback)(void *context,
+                                      const char *line,
+                                      size_t line_len);
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -273,8 +321,10 @@ kms_status kms_options_new(struct kms_options **options);
  *   root_key             "file:PATH" (32 raw bytes, or hex or base64 of 32; not readable by group or
  *                        others), "credential:NAME" (a file in $CREDENTIALS_DIRECTORY), "env:NAME"
  *                        (hex or base64), "passphrase-file:PATH" (through Argon2id)
- *   permissions          comma list of API actions that this client will perform, such as "Decrypt";
- *                        default: all
+ *   permissions          comma list of API actions that this client will perform, such as "Decrypt" or,
+ *                        on one CMK, "Decrypt@alias/orders"; default: all
+ *   audit_log            path of a file that gets one line of JSON for each operation
+ *   keystore_id          the id that the keystore must have, and gets if it is made: lower-case UUID
  *   read_only            "true": never writes; default "false"
  *   refresh_interval_ms  0..3600000: how stale the view of another process's change may be; default
  *                        1000; 0 looks at every call
@@ -309,6 +359,21 @@ kms_status kms_options_set_root_key(struct kms_options *options,
                                     const uint8_t *root_key,
                                     size_t root_key_len,
                                     struct kms_response *response);
+
+/**
+ * Has each operation told to a function of the host, instead of the option "audit_log".
+ *
+ * callback  NULL: no longer.
+ * context   handed to each call; must stay valid as long as a client opened with these options.
+ * response  may be NULL.
+ *
+ * Returns KMS_OK, KMS_ERR_INVALID_ARGUMENT.
+ */
+KMS_MUST_USE
+kms_status kms_options_set_audit_callback(struct kms_options *options,
+                                          kms_audit_callback callback,
+                                          void *context,
+                                          struct kms_response *response);
 
 /**
  * Frees a set of options and wipes a root key in it. NULL is allowed. Clients opened with it stay.
@@ -439,6 +504,134 @@ kms_status kms_decrypt(const struct kms_client *client,
                        size_t plaintext_capacity,
                        size_t *plaintext_len,
                        struct kms_response *response);
+
+/**
+ * Wraps bytes that the caller brings, such as a key that an engine made itself.
+ *
+ * client                    an opened client.
+ * key_id                    CMK id, key ARN, or alias/NAME.
+ * plaintext                 the bytes.
+ * plaintext_len             1..KMS_PLAINTEXT_MAX.
+ * encryption_context        JSON object of strings, bound to the blob; or NULL.
+ * ciphertext_blob           out: the blob; kms_decrypt gives the bytes back.
+ * ciphertext_blob_capacity  at least kms_ciphertext_blob_len(plaintext_len).
+ * ciphertext_blob_len       out: the length of the blob.
+ * response                  may be NULL; gets key_id and key_version_id.
+ *
+ * Needs the permission Encrypt.
+ *
+ * Returns KMS_OK, KMS_ERR_BUFFER_TOO_SMALL, KMS_ERR_INVALID_PARAMETER (the length), and what
+ * kms_generate_data_key returns.
+ */
+KMS_MUST_USE
+kms_status kms_encrypt(const struct kms_client *client,
+                       const char *key_id,
+                       const uint8_t *plaintext,
+                       size_t plaintext_len,
+                       const char *encryption_context,
+                       uint8_t *ciphertext_blob,
+                       size_t ciphertext_blob_capacity,
+                       size_t *ciphertext_blob_len,
+                       struct kms_response *response);
+
+/**
+ * Wraps a blob anew: under the primary version of the destination, bound to another context if
+ * wanted. The plaintext never leaves the library, and the new blob is as long as the old one.
+ *
+ * expected_key_id                 id, ARN or alias of the CMK that the source must be under; NULL: any.
+ * ciphertext_blob                 the source.
+ * ciphertext_blob_len             its length.
+ * source_encryption_context       the context it was made with; or NULL.
+ * destination_key_id              CMK id, key ARN, or alias/NAME; the source's own for a new version.
+ * destination_encryption_context  the new blob's context; or NULL.
+ * rewrapped                       out: the new blob.
+ * rewrapped_capacity              at least ciphertext_blob_len.
+ * rewrapped_len                   out: the length of the new blob.
+ * response                        may be NULL; gets the destination's key_id and key_version_id.
+ *
+ * Needs the permissions ReEncryptFrom on the source and ReEncryptTo on the destination.
+ *
+ * Returns what kms_decrypt and kms_generate_data_key return.
+ */
+KMS_MUST_USE
+kms_status kms_re_encrypt(const struct kms_client *client,
+                          const char *expected_key_id,
+                          const uint8_t *ciphertext_blob,
+                          size_t ciphertext_blob_len,
+                          const char *source_encryption_context,
+                          const char *destination_key_id,
+                          const char *destination_encryption_context,
+                          uint8_t *rewrapped,
+                          size_t rewrapped_capacity,
+                          size_t *rewrapped_len,
+                          struct kms_response *response);
+
+/**
+ * Makes many data keys of one length under one CMK, bound to one context.
+ *
+ * key_id, key_spec, number_of_bytes, encryption_context  as for kms_generate_data_key.
+ * count                      how many keys: 1..KMS_BULK_MAX.
+ * plaintexts                 out: key 0, key 1, and so on. Wipe them after use.
+ * plaintexts_capacity        at least count * the length of a key.
+ * plaintexts_len             out: count * the length of a key. NULL: no plaintext is wanted, and the
+ *                            permission GenerateDataKeyWithoutPlaintext is enough.
+ * ciphertext_blobs           out: blob 0, blob 1, and so on, each as long as
+ *                            kms_ciphertext_blob_len of a key's length.
+ * ciphertext_blobs_capacity  at least count * the length of a blob.
+ * ciphertext_blobs_len       out: count * the length of a blob.
+ * response                   may be NULL; gets key_id and key_version_id.
+ *
+ * Either all keys are made or none. Returns what kms_generate_data_key returns.
+ */
+KMS_MUST_USE
+kms_status kms_generate_data_keys(const struct kms_client *client,
+                                  const char *key_id,
+                                  int32_t key_spec,
+                                  uint32_t number_of_bytes,
+                                  const char *encryption_context,
+                                  size_t count,
+                                  uint8_t *plaintexts,
+                                  size_t plaintexts_capacity,
+                                  size_t *plaintexts_len,
+                                  uint8_t *ciphertext_blobs,
+                                  size_t ciphertext_blobs_capacity,
+                                  size_t *ciphertext_blobs_len,
+                                  struct kms_response *response);
+
+/**
+ * Wraps many blobs anew, as kms_re_encrypt does one. A blob that does not open does not stop the rest.
+ *
+ * ciphertext_blobs                blob 0, blob 1, and so on.
+ * ciphertext_blob_lens            the length of each.
+ * count                           how many: 1..KMS_BULK_MAX.
+ * expected_key_id                 id, ARN or alias of the CMK that each must be under; NULL: any.
+ * source_encryption_context       the context that all were made with; or NULL.
+ * destination_key_id              CMK id, key ARN, or alias/NAME.
+ * destination_encryption_context  the new blobs' context; or NULL.
+ * rewrapped                       out: the new blobs, each where its source lies in ciphertext_blobs and
+ *                                 as long; zeros where a blob did not open.
+ * rewrapped_capacity              at least the sum of the lengths.
+ * rewrapped_len                   out: the sum of the lengths.
+ * statuses                        out: count statuses, one for each blob, as kms_re_encrypt returns it.
+ * response                        may be NULL; gets the destination of the last blob that opened.
+ *
+ * Returns KMS_OK when every blob was looked at, whatever its status; else what is wrong with the whole
+ * call, and then statuses are not written.
+ */
+KMS_MUST_USE
+kms_status kms_re_encrypt_many(const struct kms_client *client,
+                               const uint8_t *ciphertext_blobs,
+                               const size_t *ciphertext_blob_lens,
+                               size_t count,
+                               const char *expected_key_id,
+                               const char *source_encryption_context,
+                               const char *destination_key_id,
+                               const char *destination_encryption_context,
+                               uint8_t *rewrapped,
+                               size_t rewrapped_capacity,
+                               size_t *rewrapped_len,
+                               kms_status *statuses,
+                               struct kms_response *response);
 
 /**
  * Builds the JSON of an encryption context, so that no caller quotes by hand.

@@ -21,6 +21,29 @@ impl Timestamp {
     }
 }
 
+impl Timestamp {
+    /// So many seconds later.
+    pub const fn plus(self, seconds: u64) -> Self {
+        Timestamp(self.0.saturating_add(seconds))
+    }
+
+    /// Seconds since `earlier`; negative where that is later.
+    pub fn since(self, earlier: Timestamp) -> i64 {
+        let difference = i128::from(self.0) - i128::from(earlier.0);
+        i64::try_from(difference).unwrap_or(i64::MAX)
+    }
+
+    /// Seconds since 1970.
+    pub const fn seconds(self) -> u64 {
+        self.0
+    }
+
+    /// The time so many seconds after 1970.
+    pub const fn from_seconds(seconds: u64) -> Self {
+        Timestamp(seconds)
+    }
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(self.0);

@@ -66,6 +66,21 @@ impl Context {
         &self.canonical
     }
 
+    /// The pairs, in order of their keys.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        let mut rest = &self.canonical[4..];
+        std::iter::from_fn(move || {
+            let mut text = || {
+                let (length, after) = rest.split_first_chunk()?;
+                let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+                let (text, after) = after.split_at_checked(length)?;
+                rest = after;
+                std::str::from_utf8(text).ok()
+            };
+            Some((text()?, text()?))
+        })
+    }
+
     /// What a wrap binds: the label, the blob's header, this context.
     pub fn aad(&self, header: &[u8; HEADER_LEN]) -> SmallVec<[u8; 512]> {
         let mut aad = SmallVec::new();

@@ -1,9 +1,25 @@
 //! The service: one method per operation of the API, no C types.
+//!
+//! ```text
+//! data      data keys: made, wrapped, unwrapped, wrapped anew
+//! keys      CMKs: made, described, enabled, deleted
+//! versions  versions of CMKs, and rotation
+//! aliases   aliases
+//! tags      tags
+//! import    material of its owner
+//! operate   root keys, backup, usage
+//! key_name  how a CMK is named
+//! ```
 #![forbid(unsafe_code)]
 
+mod aliases;
 mod data;
+mod import;
 pub mod key_name;
-mod manage;
+mod keys;
+mod operate;
+mod tags;
+mod versions;
 
 use std::sync::Arc;
 
@@ -11,27 +27,36 @@ use arc_swap::Guard;
 use uuid::Uuid;
 
 use crate::action::{Action, Permissions};
+use crate::audit::{Event, Sink};
 use crate::document::Text;
-use crate::document::tree::{Node, object};
+use crate::document::tree::{Node, named, object};
 use crate::error::{Error, Result, Status};
-use crate::keystore::Keystore;
 use crate::keystore::expanded::ExpandedKeys;
 use crate::keystore::file::SealedFile;
 use crate::keystore::memory::Memory;
+use crate::keystore::state::Key;
 use crate::keystore::view::View;
+use crate::keystore::{Change, Draft, Keystore, Patience};
 use crate::options::{Options, Place};
+use crate::request_id::Call;
 use crate::secret::Arena;
+use key_name::KeyName;
 
-pub use data::{DATA_KEY_MAX, KeySpec};
-pub use manage::{Metadata, NewKey, Page};
+pub use data::{DATA_KEY_MAX, Destination, KeySpec, Source, SourceOf};
+pub use import::ImportParameters;
+pub use keys::{Filter, NewKey};
+use operate::UsageClock;
+pub use operate::VersionUsage;
 
 /// An opened keystore and what this client may do with it.
 pub struct Kms {
     keystore: Box<dyn Keystore>,
     expanded: ExpandedKeys,
     permissions: Permissions,
+    audit: Option<Sink>,
     read_only: bool,
     refresh_interval_ms: u128,
+    usage_clock: UsageClock,
 }
 
 /// The CMK and the version that an operation used.
@@ -41,6 +66,24 @@ pub struct KeyUse {
     pub key_id: Uuid,
     /// The version's id.
     pub key_version_id: Uuid,
+}
+
+/// One page of a list.
+#[derive(Clone, Debug)]
+pub struct Page<T> {
+    /// The items of this page.
+    pub items: Vec<T>,
+    /// How many there are on all pages.
+    pub total: usize,
+}
+
+/// Which page of a list is wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct PageOf {
+    /// From 1.
+    pub number: usize,
+    /// How many items a page has.
+    pub size: usize,
 }
 
 // C shares one client between threads.
@@ -74,15 +117,17 @@ impl Kms {
             Place::Memory => {
                 // It seals nothing here, but a program must not come to work without one.
                 options.root_key()?;
-                Box::new(Memory::new(&arena)?)
+                Box::new(Memory::new(options.keystore_id, &arena)?)
             }
         };
         Ok(Kms {
             keystore,
             expanded: ExpandedKeys::new(arena),
-            permissions: options.permissions,
+            permissions: options.permissions.clone(),
+            audit: options.audit.clone(),
             read_only: options.read_only,
             refresh_interval_ms: options.refresh_interval.as_millis(),
+            usage_clock: UsageClock::new(),
         })
     }
 
@@ -92,29 +137,33 @@ impl Kms {
     }
 
     /// What this client is and how it stands, as JSON.
-    pub fn describe(&self) -> Result<Text> {
+    pub fn describe(&self) -> Text {
         // The newest view, or the last one where the keystore cannot be looked at now.
         let (view, error) = match self.keystore.look() {
             Ok(view) => (Some(view), None),
             Err(error) => (None, Some(error)),
         };
+        let place = self
+            .keystore
+            .path()
+            .map_or("memory:".to_owned(), |path| path.display().to_string());
         let memory = self.expanded.arena().report();
-        let mut fields = vec![
+        let mut fields = named([
             ("Version", Node::text(env!("CARGO_PKG_VERSION"))),
-            ("Keystore", Node::text(self.keystore.place())),
-        ];
+            ("Keystore", Node::text(place)),
+        ]);
         if let Some(view) = view {
-            fields.extend([
+            fields.extend(named([
                 ("KeystoreId", Node::id(view.store_key().keystore_id())),
                 ("Epoch", Node::number(view.epoch())),
-                ("Keys", Node::count(view.state().keys.len())),
+                ("Keys", Node::count(view.keys().count())),
                 ("Aliases", Node::count(view.state().aliases.len())),
-            ]);
+            ]));
         }
         if let Some(error) = error {
-            fields.push(("Error", Node::text(error.to_string())));
+            fields.push(("Error".into(), Node::text(error.to_string())));
         }
-        fields.extend([
+        fields.extend(named([
             ("ReadOnly", Node::Bool(self.read_only)),
             (
                 "Permissions",
@@ -124,6 +173,7 @@ impl Kms {
                 "RefreshIntervalMs",
                 Node::number(u64::try_from(self.refresh_interval_ms).unwrap_or(u64::MAX)),
             ),
+            ("Audited", Node::Bool(self.audit.is_some())),
             (
                 "KeyMemory",
                 object([
@@ -135,34 +185,61 @@ impl Kms {
                 ]),
             ),
             ("HardwareAes", Node::Bool(aes::hardware_accelerated())),
-        ]);
-        Ok(Node::Object(fields).to_json())
+        ]));
+        Node::Object(fields).to_json()
     }
 
-    /// Refuses an action that this client was not opened for.
-    pub(crate) fn permit(&self, action: Action) -> Result<()> {
+    /// Refuses an action that this client was not opened for on any CMK.
+    fn permit(&self, action: Action) -> Result<()> {
         if self.permissions.allow(action) {
             return Ok(());
         }
-        Err(Error::with(
-            Status::NoPermission,
-            format!(
-                "This operation is forbidden by permission system: {} is not among this client's \
-                 permissions.",
-                action.name()
-            ),
-        ))
+        Err(forbidden(action))
     }
 
-    /// Refuses a change that this client was not opened for.
-    fn permit_change(&self, action: Action) -> Result<()> {
-        self.permit(action)?;
-        match self.read_only {
-            false => Ok(()),
-            true => Err(Error::with(
-                Status::NoPermission,
-                "This client is read-only: it was opened with read_only=true.",
-            )),
+    /// Refuses an action on a CMK; the refusal does not tell whether the CMK exists.
+    fn permit_on<'v>(
+        &self,
+        action: Action,
+        view: &View,
+        found: Result<&'v Key>,
+    ) -> Result<&'v Key> {
+        if self.permissions.allow_everywhere(action) {
+            return found;
+        }
+        let key = found.map_err(|_| forbidden(action))?;
+        let allowed = self
+            .permissions
+            .keys(action)
+            .any(|name| KeyName::parse(name).is(key.key_id, view).unwrap_or(false));
+        if allowed {
+            Ok(key)
+        } else {
+            Err(forbidden(action))
+        }
+    }
+
+    /// As [`Kms::permit_on`], for a CMK in a state that is about to change.
+    fn permit_change(&self, action: Action, draft: &Draft, key_id: Result<Uuid>) -> Result<Uuid> {
+        if self.permissions.allow_everywhere(action) {
+            return key_id;
+        }
+        let key_id = key_id.map_err(|_| forbidden(action))?;
+        let allowed = self
+            .permissions
+            .keys(action)
+            .any(|name| match KeyName::parse(name) {
+                KeyName::Id(id) => id == key_id,
+                KeyName::Alias(alias) => draft
+                    .state
+                    .alias(alias)
+                    .is_some_and(|alias| alias.key_id == key_id),
+                KeyName::Foreign | KeyName::Unknown => false,
+            });
+        if allowed {
+            Ok(key_id)
+        } else {
+            Err(forbidden(action))
         }
     }
 
@@ -170,8 +247,11 @@ impl Kms {
     /// another process may just have made it.
     fn on_view<R>(&self, mut work: impl FnMut(&View) -> Result<R>) -> Result<R> {
         let view = self.keystore.view()?;
+        if self.keystore.looked() {
+            self.write_usage_if_due();
+        }
         match work(&view) {
-            Err(error) if is_not_found(error.status()) => {
+            Err(error) if may_be_new(error.status()) => {
                 let newer: Guard<Arc<View>> = self.keystore.look()?;
                 if Arc::ptr_eq(&view, &newer) {
                     return Err(error);
@@ -181,11 +261,87 @@ impl Kms {
             done => done,
         }
     }
+
+    /// Performs an operation that changes nothing, and writes down how it ended before its output is
+    /// released.
+    fn perform<R>(
+        &self,
+        call: &Call,
+        event: &Event<'_>,
+        run: impl FnOnce() -> Result<(R, Option<KeyUse>)>,
+    ) -> Result<R> {
+        let outcome = run();
+        if let Some(audit) = &self.audit {
+            let used = outcome.as_ref().ok().and_then(|(_, used)| *used);
+            audit.result(call, event, used, outcome.as_ref().err())?;
+        }
+        outcome.map(|(result, _)| result)
+    }
+
+    /// Changes the keystore: the intent is written down before, how it ended after.
+    fn change<R>(
+        &self,
+        call: &Call,
+        event: &Event<'_>,
+        patience: Patience,
+        edit: impl FnMut(&mut Draft) -> Result<(R, Option<KeyUse>)>,
+    ) -> Result<R> {
+        struct Audited<'a, R, E> {
+            audit: Option<&'a Sink>,
+            call: &'a Call,
+            event: &'a Event<'a>,
+            edit: E,
+            made: Option<(R, Option<KeyUse>)>,
+        }
+        impl<R, E> Change for Audited<'_, R, E>
+        where
+            E: FnMut(&mut Draft) -> Result<(R, Option<KeyUse>)>,
+        {
+            fn edit(&mut self, draft: &mut Draft) -> Result<()> {
+                self.made = Some((self.edit)(draft)?);
+                Ok(())
+            }
+
+            fn intend(&mut self, draft: &Draft) -> Result<()> {
+                match self.audit {
+                    Some(audit) => audit.intent(self.call, self.event, draft.epoch),
+                    None => Ok(()),
+                }
+            }
+        }
+        let mut change = Audited {
+            audit: self.audit.as_ref(),
+            call,
+            event,
+            edit,
+            made: None,
+        };
+        let outcome = self
+            .permit(event.action)
+            .and_then(|()| self.keystore.change(&mut change, patience))
+            .and_then(|()| change.made.ok_or(Error::new(Status::Internal)));
+        self.perform(call, event, || outcome)
+    }
 }
 
-fn is_not_found(status: Status) -> bool {
+fn forbidden(action: Action) -> Error {
+    Error::with(
+        Status::NoPermission,
+        format!(
+            "This operation is forbidden by permission system: this client may not perform {} on it.",
+            action.name()
+        ),
+    )
+}
+
+/// What a look at the keystore may change. A refused permission is among them: it can hide that a
+/// CMK is not known yet.
+fn may_be_new(status: Status) -> bool {
     matches!(
         status,
-        Status::KeyNotFound | Status::AliasNotFound | Status::KeyVersionNotFound
+        Status::KeyNotFound
+            | Status::AliasNotFound
+            | Status::KeyVersionNotFound
+            | Status::NoPermission
     )
 }

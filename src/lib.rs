@@ -7,6 +7,7 @@
 //! ffi         the C interface: the only extern "C"
 //! document    the API as documents: a request in, JSON or XML out
 //! kms         the service: one method per operation
+//! audit       the audit log
 //! keystore    CMKs on disk, sealed, or in memory
 //! root_key    where the root key comes from
 //! blob, context, envelope   CiphertextBlob, EncryptionContext, the AEAD
@@ -17,6 +18,7 @@
 //! `unsafe` is allowed in `ffi` and `secret` alone.
 
 pub mod action;
+pub mod audit;
 pub mod blob;
 pub mod clock;
 pub mod context;

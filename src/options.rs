@@ -4,8 +4,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use crate::action::Permissions;
+use crate::audit;
 use crate::error::{Error, Result, Status};
+use crate::kms::key_name::parse_id;
 use crate::root_key::{self, RootKey, Source};
 use crate::secret::heap::SecretBytes;
 
@@ -25,6 +29,10 @@ pub struct Options {
     pub lock_timeout: Duration,
     /// Bytes of locked memory for expanded keys.
     pub locked_memory_max: usize,
+    /// The id that the keystore must have, and gets if it is made.
+    pub keystore_id: Option<Uuid>,
+    /// Where each operation is written down.
+    pub audit: Option<audit::Sink>,
     root_key: Option<Source>,
     root_key_bytes: Option<SecretBytes>,
 }
@@ -48,6 +56,8 @@ impl Default for Options {
             refresh_interval: Duration::from_secs(1),
             lock_timeout: Duration::from_secs(5),
             locked_memory_max: 1 << 20,
+            keystore_id: None,
+            audit: None,
             root_key: None,
             root_key_bytes: None,
         }
@@ -60,6 +70,9 @@ const TABLE: &[(&str, Setter)] = &[
     ("keystore", |options, value| {
         options.keystore = Some(match value {
             "memory:" => Place::Memory,
+            other if other.starts_with("memory:") => {
+                return Err("nothing may stand after \"memory:\"".to_owned());
+            }
             path => Place::File(PathBuf::from(path)),
         });
         Ok(())
@@ -78,6 +91,15 @@ const TABLE: &[(&str, Setter)] = &[
     }),
     ("read_only", |options, value| {
         options.read_only = boolean(value)?;
+        Ok(())
+    }),
+    ("keystore_id", |options, value| {
+        let id = parse_id(value).ok_or("it is not a lower-case UUID")?;
+        options.keystore_id = Some(id);
+        Ok(())
+    }),
+    ("audit_log", |options, value| {
+        options.audit = Some(audit::Sink::File(PathBuf::from(value)));
         Ok(())
     }),
     ("refresh_interval_ms", |options, value| {
@@ -100,8 +122,14 @@ impl Options {
     pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
         let Some((_, set)) = TABLE.iter().find(|(known, _)| *known == name) else {
             let known: Vec<_> = TABLE.iter().map(|(known, _)| *known).collect();
+            // Somebody may have mixed up name and value: what is as long as a key is not shown.
+            let shown = if name.len() <= 32 {
+                name
+            } else {
+                "(not shown)"
+            };
             return Err(Error::invalid_option(
-                name,
+                shown,
                 format!("there is no such option; there are {}", known.join(", ")),
             ));
         };
@@ -119,6 +147,11 @@ impl Options {
         let bytes = SecretBytes::copy_of(root_key).ok_or(Error::new(Status::NoMemory))?;
         self.root_key_bytes = Some(bytes);
         Ok(())
+    }
+
+    /// Where the root key comes from, unless it was given as bytes.
+    pub fn root_key_source(&self) -> Option<&Source> {
+        self.root_key.as_ref()
     }
 
     /// Fetches the root key from where the options say.

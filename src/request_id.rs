@@ -13,6 +13,39 @@ use crate::secret::fork;
 #[derive(Clone, Copy)]
 pub struct RequestId([u8; 36]);
 
+/// One call, as far as those who perform it need to know. Its id is made when it is first asked for:
+/// many a call on the hot path never needs one.
+#[derive(Default)]
+pub struct Call {
+    request_id: Cell<Option<RequestId>>,
+    dry_run: bool,
+}
+
+impl Call {
+    /// This call, but only tried: nothing comes of it, so nothing may change for its sake.
+    pub fn to_dry_run(&self) -> Call {
+        self.request_id();
+        Call {
+            request_id: self.request_id.clone(),
+            dry_run: true,
+        }
+    }
+
+    /// Whether it is only tried.
+    pub fn is_dry_run(&self) -> bool {
+        self.dry_run
+    }
+
+    /// The id of this call, always the same.
+    pub fn request_id(&self) -> RequestId {
+        self.request_id.get().unwrap_or_else(|| {
+            let id = RequestId::next();
+            self.request_id.set(Some(id));
+            id
+        })
+    }
+}
+
 /// Threads take numbers in blocks, so that they do not fight over one cache line.
 const BLOCK: u64 = 1 << 12;
 

@@ -1,18 +1,22 @@
-//! The actions of the management plane: CMKs, versions and aliases.
+//! The actions on CMKs.
 #![forbid(unsafe_code)]
 
-use super::Reply;
+use serde::Deserialize;
+
 use super::request::Request;
-use super::tree::{Node, object};
-use super::unsupported;
+use super::tree::{Node, named, object};
+use super::{Reply, tags, versions};
 use crate::error::{Error, Result, Status};
+use crate::keystore::state::{Key, KeyState, Origin};
 use crate::kms::key_name::key_arn;
-use crate::kms::{KeyUse, Kms, Metadata, NewKey};
+use crate::kms::{Filter, KeyUse, Kms, NewKey};
+use crate::request_id::Call;
 
 const KEY_SPEC: &str = "Aliyun_AES_256";
 const KEY_USAGE: &str = "ENCRYPT/DECRYPT";
-const ORIGIN: &str = "Aliyun_KMS";
 const PROTECTION_LEVEL: &str = "SOFTWARE";
+const CREATOR: &str = "local";
+const CREATOR_TYPE: &str = "User";
 
 /// Specs and usages that the API documents and a service in a process does not offer.
 const OTHER_KEY_SPECS: &[&str] = &[
@@ -25,20 +29,17 @@ const OTHER_KEY_SPECS: &[&str] = &[
 ];
 const OTHER_KEY_USAGE: &str = "SIGN/VERIFY";
 
-pub(super) fn create_key(kms: &Kms, request: &Request) -> Result<Reply> {
+pub(super) fn create_key(kms: &Kms, call: &Call, request: &Request) -> Result<Reply> {
     request.one_of("KeySpec", &[KEY_SPEC], |other| {
-        match OTHER_KEY_SPECS.contains(&other) {
-            true => unsupported(other),
-            false => Error::invalid_parameter("KeySpec", ""),
+        if OTHER_KEY_SPECS.contains(&other) {
+            not_offered("KeySpec", other)
+        } else {
+            Error::invalid_parameter("KeySpec", "")
         }
     })?;
     request.one_of("KeyUsage", &[KEY_USAGE], |other| match other {
-        OTHER_KEY_USAGE => unsupported(other),
+        OTHER_KEY_USAGE => not_offered("KeyUsage", other),
         _ => Error::invalid_parameter("KeyUsage", ""),
-    })?;
-    request.one_of("Origin", &[ORIGIN], |other| match other {
-        "EXTERNAL" => unsupported(other),
-        _ => Error::invalid_parameter("Origin", ""),
     })?;
     request.one_of(
         "ProtectionLevel",
@@ -48,97 +49,200 @@ pub(super) fn create_key(kms: &Kms, request: &Request) -> Result<Reply> {
             _ => Error::invalid_parameter("ProtectionLevel", ""),
         },
     )?;
-    let key = kms.create_key(&NewKey {
-        description: request
-            .optional("Description")
-            .unwrap_or_default()
-            .to_owned(),
-    })?;
-    Ok(about(&key))
+    let origin = match request.optional("Origin") {
+        None => Origin::MadeHere,
+        Some(name) => [Origin::MadeHere, Origin::External]
+            .into_iter()
+            .find(|origin| origin.name() == name)
+            .ok_or_else(|| Error::invalid_parameter("Origin", ""))?,
+    };
+    let rotation_interval = match request.boolean("EnableAutomaticRotation")? {
+        Some(true) if origin == Origin::External => {
+            return Err(Error::new(Status::UnsupportedKey));
+        }
+        Some(true) => Some(versions::rotation_interval(request)?),
+        Some(false) | None => None,
+    };
+    let key = kms.create_key(
+        call,
+        &NewKey {
+            description: request
+                .optional("Description")
+                .unwrap_or_default()
+                .to_owned(),
+            origin,
+            rotation_interval,
+            tags: tags::parse(request.optional("Tags"))?,
+        },
+    )?;
+    Ok(about(&key, Shown::WhatCreateKeyDoes))
 }
 
-pub(super) fn describe_key(kms: &Kms, request: &Request) -> Result<Reply> {
-    Ok(about(&kms.describe_key(request.required("KeyId")?)?))
+pub(super) fn describe_key(kms: &Kms, call: &Call, request: &Request) -> Result<Reply> {
+    let key = kms.describe_key(call, request.required("KeyId")?)?;
+    Ok(about(&key, Shown::Everything))
 }
 
-pub(super) fn list_keys(kms: &Kms, request: &Request) -> Result<Reply> {
-    let (page_number, page_size) = page(request)?;
-    let page = kms.list_keys(page_number, page_size)?;
+pub(super) fn list_keys(kms: &Kms, call: &Call, request: &Request) -> Result<Reply> {
+    let page_of = request.page()?;
+    let filters = filters(request.optional("Filters"))?;
+    let page = kms.list_keys(call, &filters, page_of)?;
     let keys = page.items.iter().map(|key_id| {
         object([
             ("KeyId", Node::id(*key_id)),
             ("KeyArn", Node::text(key_arn(*key_id))),
         ])
     });
-    Ok(Reply::new([
-        ("Keys", object([("Key", Node::List(keys.collect()))])),
-        ("TotalCount", Node::count(page.total)),
-        ("PageNumber", Node::count(page_number)),
-        ("PageSize", Node::count(page_size)),
-    ]))
+    Ok(Reply::list("Keys", "Key", keys, page.total, page_of))
 }
 
-pub(super) fn enable_key(kms: &Kms, request: &Request) -> Result<Reply> {
-    kms.enable_key(request.required("KeyId")?)?;
+pub(super) fn update_key_description(kms: &Kms, call: &Call, request: &Request) -> Result<Reply> {
+    // The description may be emptied, but not left out.
+    let description = request.given("Description");
+    let description = description.ok_or_else(|| Error::missing_parameter("Description"))?;
+    kms.update_key_description(call, request.required("KeyId")?, description)?;
     Ok(Reply::new([]))
 }
 
-pub(super) fn disable_key(kms: &Kms, request: &Request) -> Result<Reply> {
-    kms.disable_key(request.required("KeyId")?)?;
+pub(super) fn enable_key(kms: &Kms, call: &Call, request: &Request) -> Result<Reply> {
+    kms.enable_key(call, request.required("KeyId")?)?;
     Ok(Reply::new([]))
 }
 
-pub(super) fn create_key_version(kms: &Kms, request: &Request) -> Result<Reply> {
-    let (key_id, key_version_id, created) = kms.create_key_version(request.required("KeyId")?)?;
-    let version = object([
-        ("KeyId", Node::id(key_id)),
-        ("KeyVersionId", Node::id(key_version_id)),
-        ("CreationDate", Node::text(created.to_string())),
-    ]);
-    Ok(Reply::new([("KeyVersion", version)]).using(KeyUse {
-        key_id,
-        key_version_id,
-    }))
-}
-
-pub(super) fn create_alias(kms: &Kms, request: &Request) -> Result<Reply> {
-    kms.create_alias(request.required("KeyId")?, request.required("AliasName")?)?;
+pub(super) fn disable_key(kms: &Kms, call: &Call, request: &Request) -> Result<Reply> {
+    kms.disable_key(call, request.required("KeyId")?)?;
     Ok(Reply::new([]))
 }
 
-fn about(key: &Metadata) -> Reply {
-    let metadata = object([
+pub(super) fn schedule_key_deletion(kms: &Kms, call: &Call, request: &Request) -> Result<Reply> {
+    let key_id = request.required("KeyId")?;
+    let days = request
+        .number("PendingWindowInDays", 7, 366)?
+        .ok_or_else(|| Error::missing_parameter("PendingWindowInDays"))?;
+    kms.schedule_key_deletion(call, key_id, days)?;
+    Ok(Reply::new([]))
+}
+
+pub(super) fn cancel_key_deletion(kms: &Kms, call: &Call, request: &Request) -> Result<Reply> {
+    kms.cancel_key_deletion(call, request.required("KeyId")?)?;
+    Ok(Reply::new([]))
+}
+
+pub(super) fn set_deletion_protection(kms: &Kms, call: &Call, request: &Request) -> Result<Reply> {
+    let key_id = request.required("ProtectedResourceArn")?;
+    let enable = request
+        .boolean("EnableDeletionProtection")?
+        .ok_or_else(|| Error::missing_parameter("EnableDeletionProtection"))?;
+    let description = request.optional("DeletionProtectionDescription");
+    let protection = enable.then(|| description.unwrap_or_default());
+    kms.set_deletion_protection(call, key_id, protection)?;
+    Ok(Reply::new([]))
+}
+
+/// What the API documents and a service in a process does not offer.
+fn not_offered(parameter: &str, value: &str) -> Error {
+    Error::with(
+        Status::UnsupportedOperation,
+        format!("This action is not supported with {parameter} \"{value}\"."),
+    )
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    WhatCreateKeyDoes,
+    Everything,
+}
+
+fn about(key: &Key, shown: Shown) -> Reply {
+    let date = |date: Option<crate::clock::Timestamp>| {
+        Node::text(date.map_or(String::new(), |date| date.to_string()))
+    };
+    let last_rotation = key.primary().map_or(key.created, |primary| primary.created);
+    let rotation = match (&key.rotation, key.state()) {
+        (None, _) => "Disabled",
+        (Some(_), KeyState::Enabled) => "Enabled",
+        (Some(_), _) => "Suspended",
+    };
+    let expires = key.imported.as_ref().and_then(|imported| imported.expires);
+    let mut fields = named([
         ("KeyId", Node::id(key.key_id)),
         ("Arn", Node::text(key_arn(key.key_id))),
-        ("KeyState", Node::text(key.state.name())),
+        ("KeyState", Node::text(key.state().name())),
         ("Description", Node::text(key.description.clone())),
         ("KeySpec", Node::text(KEY_SPEC)),
         ("KeyUsage", Node::text(KEY_USAGE)),
-        ("Origin", Node::text(ORIGIN)),
+        ("Origin", Node::text(key.origin.name())),
         ("ProtectionLevel", Node::text(PROTECTION_LEVEL)),
-        ("Creator", Node::text("local")),
-        ("CreationDate", Node::text(key.created.to_string())),
+        ("Creator", Node::text(CREATOR)),
+        ("CreationDate", date(Some(key.created))),
         ("PrimaryKeyVersion", Node::id(key.primary_version)),
-        (
-            "LastRotationDate",
-            Node::text(key.last_rotation.to_string()),
-        ),
-        ("AutomaticRotation", Node::text("Disabled")),
-        ("DeleteDate", Node::text("")),
-        ("MaterialExpireTime", Node::text("")),
+        ("LastRotationDate", date(Some(last_rotation))),
+        ("AutomaticRotation", Node::text(rotation)),
     ]);
-    Reply::new([("KeyMetadata", metadata)]).using(KeyUse {
+    if let Some(rotation) = &key.rotation {
+        fields.extend(named([
+            (
+                "RotationInterval",
+                Node::text(format!("{}s", rotation.interval_seconds)),
+            ),
+            ("NextRotationDate", date(Some(rotation.next))),
+        ]));
+    }
+    fields.extend(named([
+        ("DeleteDate", date(key.delete_date)),
+        ("MaterialExpireTime", date(expires)),
+    ]));
+    if shown == Shown::Everything {
+        let protection = &key.deletion_protection;
+        let switch = if protection.is_some() {
+            "Enabled"
+        } else {
+            "Disabled"
+        };
+        fields.extend(named([
+            ("DeletionProtection", Node::text(switch)),
+            (
+                "DeletionProtectionDescription",
+                Node::text(protection.clone().unwrap_or_default()),
+            ),
+        ]));
+    }
+    Reply::new([("KeyMetadata", Node::Object(fields))]).using(KeyUse {
         key_id: key.key_id,
         key_version_id: key.primary_version,
     })
 }
 
-/// PageNumber from 1, PageSize from 1 to 100.
-fn page(request: &Request) -> Result<(usize, usize)> {
-    let number = request
-        .number("PageNumber", 1, u32::MAX.into())?
-        .unwrap_or(1);
-    let size = request.number("PageSize", 1, 100)?.unwrap_or(10);
-    let usize = |number| usize::try_from(number).unwrap_or(usize::MAX);
-    Ok((usize(number), usize(size)))
+/// At most ten of `{"Key": …, "Values": […]}`: all of them must hold, each by one of its values.
+fn filters(json: Option<&str>) -> Result<Vec<Filter>> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase", deny_unknown_fields)]
+    struct Given {
+        key: String,
+        values: Vec<String>,
+    }
+    let refuse = |why: &str| Error::invalid_parameter("Filters", why);
+    let Some(json) = json else {
+        return Ok(Vec::new());
+    };
+    let given: Vec<Given> = serde_json::from_str(json)
+        .map_err(|_| refuse("It is not [{\"Key\": \"...\", \"Values\": [\"...\"]}]."))?;
+    if given.len() > 10 {
+        return Err(refuse("There are more than ten."));
+    }
+    given
+        .into_iter()
+        .map(|Given { key, values }| {
+            let every = |value| Filter::Every(values.iter().any(|known| known == value));
+            Ok(match key.as_str() {
+                "KeyState" => Filter::State(values),
+                "Origin" => Filter::Origin(values),
+                "KeySpec" => every(KEY_SPEC),
+                "KeyUsage" => every(KEY_USAGE),
+                "ProtectionLevel" => every(PROTECTION_LEVEL),
+                "CreatorType" => every(CREATOR_TYPE),
+                _ => return Err(refuse("A Key is not one that CMKs here are filtered by.")),
+            })
+        })
+        .collect()
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! action   the table: each action, its parameters, what it does
 //! data     the handlers of the data plane
-//! keys     the handlers of CMKs, versions and aliases
+//! keys, versions, aliases, tags, import   the handlers of the management plane
 //! request  the form-encoded text, taken apart and checked
 //! tree     an answer, before it is JSON or XML
 //! json, xml   how it is written
@@ -11,18 +11,25 @@
 #![forbid(unsafe_code)]
 
 mod action;
+mod aliases;
 mod data;
+mod import;
 mod json;
 mod keys;
 mod request;
+mod tags;
 pub mod tree;
+mod versions;
 mod xml;
+
+use std::borrow::Cow;
 
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result, Status};
-use crate::kms::{KeyUse, Kms};
-use crate::request_id::RequestId;
+use crate::kms::{KeyUse, Kms, PageOf};
+use crate::request_id::Call;
+pub use action::actions;
 use request::{Format, Request};
 use tree::{Fields, Node};
 
@@ -55,9 +62,25 @@ struct Reply {
 impl Reply {
     fn new(fields: impl IntoIterator<Item = (&'static str, Node)>) -> Self {
         Reply {
-            fields: fields.into_iter().collect(),
+            fields: tree::named(fields),
             key: None,
         }
+    }
+
+    /// One page of a list, wrapped as the API wraps every list.
+    fn list(
+        outer: &'static str,
+        inner: &'static str,
+        items: impl Iterator<Item = Node>,
+        total: usize,
+        page: PageOf,
+    ) -> Self {
+        Reply::new([
+            (outer, tree::object([(inner, Node::List(items.collect()))])),
+            ("TotalCount", Node::count(total)),
+            ("PageNumber", Node::count(page.number)),
+            ("PageSize", Node::count(page.size)),
+        ])
     }
 
     fn using(mut self, key: KeyUse) -> Self {
@@ -67,16 +90,20 @@ impl Reply {
 }
 
 /// Performs one request.
-pub fn call(kms: &Kms, request: &[u8], request_id: RequestId) -> Answer {
+pub fn perform(kms: &Kms, call: &Call, request: &[u8]) -> Answer {
     // A request that cannot be read is refused in the default format.
     let (format, reply) = match Request::parse(request) {
         Ok(request) => match request.format() {
-            Ok(format) => (format, action::perform(kms, &request)),
+            Ok(format) => (format, action::perform(kms, call, &request)),
             Err(error) => (Format::Json, Err(error)),
         },
         Err(error) => (Format::Json, Err(error)),
     };
-    let request_id = ("RequestId", Node::text(request_id.as_str().to_owned()));
+    let request_id = call.request_id();
+    let request_id = (
+        "RequestId".into(),
+        Node::text(request_id.as_str().to_owned()),
+    );
     let (fields, outcome, key) = match reply {
         Ok(mut reply) => {
             reply.fields.push(request_id);
@@ -95,19 +122,23 @@ pub fn call(kms: &Kms, request: &[u8], request_id: RequestId) -> Answer {
     }
 }
 
-fn error_fields(error: &Error, request_id: (&'static str, Node)) -> Fields {
-    vec![
+fn error_fields(error: &Error, request_id: (Cow<'static, str>, Node)) -> Fields {
+    let mut fields = tree::named([
         ("HttpStatus", Node::number(error.status().http().into())),
         ("Code", Node::text(error.status().code())),
         ("Message", Node::text(error.message().to_owned())),
-        request_id,
-    ]
+    ]);
+    fields.push(request_id);
+    fields
 }
 
 /// What the API's error table says of an action that is not there.
 fn unsupported(name: &str) -> Error {
     Error::with(
         Status::UnsupportedOperation,
-        format!("This action is not supported: \"{name}\"."),
+        format!(
+            "This action is not supported: \"{}\".",
+            name.chars().take(64).collect::<String>()
+        ),
     )
 }

@@ -4,6 +4,7 @@
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
+use crate::kms::PageOf;
 
 /// A larger request holds nothing that an action could accept.
 const LARGEST: usize = 1 << 20;
@@ -24,6 +25,8 @@ const COMMON: &[&str] = &[
     "SignatureNonce",
     "Timestamp",
 ];
+/// No action knows nearly as many.
+const MOST_PARAMETERS: usize = 64;
 const API_VERSION: &str = "2016-01-20";
 
 /// The form of the answer.
@@ -57,10 +60,17 @@ impl Request {
             let name = decode(name).ok_or_else(|| {
                 Error::invalid_parameter("request", "A name is not form-encoded.")
             })?;
-            let value = decode(value.strip_prefix(b"=").unwrap_or(value))
-                .ok_or_else(|| Error::invalid_parameter(&name, "It is not form-encoded UTF-8."))?;
+            let value = decode(value.strip_prefix(b"=").unwrap_or(value)).ok_or_else(|| {
+                Error::invalid_parameter(shown(&name), "It is not form-encoded UTF-8.")
+            })?;
             if parameters.iter().any(|(known, _)| *known == name) {
-                return Err(Error::invalid_parameter(&name, "It is given twice."));
+                return Err(Error::invalid_parameter(shown(&name), "It is given twice."));
+            }
+            if parameters.len() == MOST_PARAMETERS {
+                return Err(Error::invalid_parameter(
+                    "request",
+                    "It has more than 64 parameters.",
+                ));
             }
             parameters.push((name, value));
         }
@@ -90,7 +100,7 @@ impl Request {
         for (name, _) in &self.parameters {
             if !COMMON.contains(&name.as_str()) && !parameters.contains(&name.as_str()) {
                 return Err(Error::invalid_parameter(
-                    name,
+                    shown(name),
                     "The action has no such parameter.",
                 ));
             }
@@ -124,6 +134,30 @@ impl Request {
         }
     }
 
+    /// `true` or `false`.
+    pub(super) fn boolean(&self, name: &str) -> Result<Option<bool>> {
+        match self.optional(name) {
+            None => Ok(None),
+            Some("true") => Ok(Some(true)),
+            Some("false") => Ok(Some(false)),
+            Some(_) => Err(Error::invalid_parameter(
+                name,
+                "It is neither true nor false.",
+            )),
+        }
+    }
+
+    /// PageNumber from 1, PageSize from 1 to 100.
+    pub(super) fn page(&self) -> Result<PageOf> {
+        let number = self.number("PageNumber", 1, u32::MAX.into())?.unwrap_or(1);
+        let size = self.number("PageSize", 1, 100)?.unwrap_or(10);
+        let usize = |number| usize::try_from(number).unwrap_or(usize::MAX);
+        Ok(PageOf {
+            number: usize(number),
+            size: usize(size),
+        })
+    }
+
     /// A parameter of which only some values are known; `other` says how the rest is refused.
     pub(super) fn one_of(
         &self,
@@ -137,11 +171,23 @@ impl Request {
         }
     }
 
-    fn given(&self, name: &str) -> Option<&str> {
+    /// A parameter as it was given, perhaps empty.
+    pub(super) fn given(&self, name: &str) -> Option<&str> {
         self.parameters
             .iter()
             .find(|(known, _)| known.as_str() == name)
             .map(|(_, value)| value.as_str())
+    }
+}
+
+/// A name that may stand in an error. What does not look like one may be a piece of somebody's value,
+/// cut off by a `&` that was not escaped.
+pub(super) fn shown(name: &str) -> &str {
+    let letters = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.';
+    if name.len() <= 64 && name.bytes().all(letters) {
+        name
+    } else {
+        "(not shown)"
     }
 }
 

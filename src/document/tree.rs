@@ -13,7 +13,7 @@ use super::{json, xml};
 use crate::error::{Error, Result, Status};
 
 /// The fields of an object, in the order they are written.
-pub type Fields = Vec<(&'static str, Node)>;
+pub type Fields = Vec<(Cow<'static, str>, Node)>;
 
 /// A value of an answer.
 pub enum Node {
@@ -93,7 +93,15 @@ impl Node {
 
 /// An object of these fields.
 pub fn object(fields: impl IntoIterator<Item = (&'static str, Node)>) -> Node {
-    Node::Object(fields.into_iter().collect())
+    Node::Object(named(fields))
+}
+
+/// Fields of these names.
+pub fn named(fields: impl IntoIterator<Item = (&'static str, Node)>) -> Fields {
+    fields
+        .into_iter()
+        .map(|(name, node)| (Cow::Borrowed(name), node))
+        .collect()
 }
 
 /// Where a document is written to.

@@ -27,14 +27,24 @@ pub(super) fn write(name: &str, node: &Node, out: &mut dyn Sink) {
     tag("</", name, out);
 }
 
+/// Whether this UTF-8 comes back from XML as it was.
+pub(super) fn carries(text: &[u8]) -> bool {
+    std::str::from_utf8(text).is_ok_and(|text| !text.chars().any(has_no_place))
+}
+
+/// Characters that XML 1.0 cannot write, not even escaped.
+fn has_no_place(character: char) -> bool {
+    matches!(character, '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}')
+        && !matches!(character, '\t' | '\n' | '\r')
+}
+
 fn tag(start: &str, name: &str, out: &mut dyn Sink) {
     for part in [start, name, ">"] {
         out.put(part.as_bytes());
     }
 }
 
-/// Carriage returns would be read as line feeds, and the other control characters have no place in
-/// XML 1.0 at all: those become U+FFFD.
+/// Carriage returns would be read as line feeds; what has no place in XML becomes U+FFFD.
 fn escaped(text: &str, out: &mut dyn Sink) {
     let mut buffer = [0; 4];
     for character in text.chars() {
@@ -43,8 +53,7 @@ fn escaped(text: &str, out: &mut dyn Sink) {
             '<' => b"&lt;",
             '>' => b"&gt;",
             '\r' => b"&#13;",
-            '\t' | '\n' => character.encode_utf8(&mut buffer).as_bytes(),
-            '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => "\u{fffd}".as_bytes(),
+            other if has_no_place(other) => "\u{fffd}".as_bytes(),
             _ => character.encode_utf8(&mut buffer).as_bytes(),
         });
     }

@@ -84,6 +84,10 @@ status_table! {
         "Alias is not valid for this api.";
     UnsupportedProtectionLevel = 107, "UNSUPPORTED_PROTECTION_LEVEL", "Unsupported.ProtectionLevel", 400,
         "This protection level is not valid for this region.";
+    UnsupportedKey = 108, "UNSUPPORTED_KEY", "Rejected.UnsupportedOperation", 400,
+        "Unsupported operation.";
+    UnsupportedOrigin = 109, "UNSUPPORTED_ORIGIN", "Unsupported.Origin", 400,
+        "This key origin is not valid for this api.";
 
     KeyNotFound = 200, "KEY_NOT_FOUND", "Forbidden.KeyNotFound", 404,
         "The specified Key is not found.";
@@ -103,8 +107,20 @@ status_table! {
         "AliasName Already Exists.";
     LimitExceeded = 221, "LIMIT_EXCEEDED", "Rejected.LimitExceeded", 400,
         "The request was rejected because user create resource limit was exceeded.";
+    InvalidKeyMaterial = 222, "INVALID_KEY_MATERIAL", "InvalidKeyMaterial", 400,
+        "Key material is invalid.";
+    InvalidImportToken = 223, "INVALID_IMPORT_TOKEN", "InvalidImportToken", 400,
+        "Import token is invalid.";
+    ExpiredImportToken = 224, "EXPIRED_IMPORT_TOKEN", "ExpiredImportToken", 400,
+        "Import token is expired.";
     NoPermission = 230, "NO_PERMISSION", "Forbidden.NoPermission", 403,
         "This operation is forbidden by permission system.";
+    DryRun = 240, "DRY_RUN", "DryRunOperationError", 400,
+        "The request would have succeeded, but DryRun is set.";
+    DryRunInvalid = 241, "DRY_RUN_INVALID", "ValidationError", 400,
+        "The request would have failed.";
+    DryRunDenied = 242, "DRY_RUN_DENIED", "AccessDeniedError", 403,
+        "The request would have been forbidden by permission system.";
 
     NotABlob = 300, "NOT_A_BLOB", "InvalidParameter", 400,
         "The CiphertextBlob is not one of kmsbox: its length or first bytes are wrong.";
@@ -123,6 +139,10 @@ status_table! {
         "Another process is writing the keystore; try again.";
     KeystoreIo = 404, "KEYSTORE_IO", "InternalFailure", 500,
         "The keystore could not be read or written.";
+    AuditFailed = 405, "AUDIT_FAILED", "InternalFailure", 500,
+        "The audit log could not be written; nothing was released.";
+    Clock = 406, "CLOCK", "InternalFailure", 500,
+        "The clock is behind the keystore's last write, or far ahead of it; nothing was purged.";
     RootKey = 410, "ROOT_KEY", "InternalFailure", 500,
         "The root key opens no slot of the keystore: it is another key, or the slot is damaged.";
 

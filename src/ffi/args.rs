@@ -135,6 +135,42 @@ pub(super) unsafe fn bytes<'a>(at: *const u8, len: usize) -> Result<&'a [u8]> {
     }
 }
 
+/// Byte strings that lie one after the other.
+///
+/// # Safety
+/// `lens` points to `count` lengths at any alignment, or is NULL; `at` points to as many readable bytes
+/// as they add up to, or is NULL. All of it lives and stays unchanged during `'a`.
+pub(super) unsafe fn many<'a>(
+    at: *const u8,
+    lens: *const usize,
+    count: usize,
+) -> Result<Vec<&'a [u8]>> {
+    if lens.is_null() {
+        return Err(Error::invalid_argument(
+            "The lengths of the blobs are NULL.",
+        ));
+    }
+    let mut parts = Vec::with_capacity(count);
+    for index in 0..count {
+        // SAFETY: within the lengths promised to this function.
+        parts.push(unsafe { lens.add(index).read_unaligned() });
+    }
+    let total = parts
+        .iter()
+        .try_fold(0, |sum: usize, len| sum.checked_add(*len));
+    let total = total.ok_or(Error::invalid_argument("A length is larger than memory."))?;
+    // SAFETY: as promised to this function.
+    let mut rest = unsafe { bytes(at, total) }?;
+    Ok(parts
+        .into_iter()
+        .map(|len| {
+            let (part, after) = rest.split_at(len);
+            rest = after;
+            part
+        })
+        .collect())
+}
+
 /// Pairs of texts, flat.
 ///
 /// # Safety

@@ -7,7 +7,7 @@ use super::boundary::{Outputs, answer, boundary};
 use super::client::kms_client;
 use super::document;
 use super::types::{kms_response, kms_status};
-use crate::document::call;
+use crate::document::perform;
 
 /// Performs one API request, given as the form-encoded text that the API documents.
 ///
@@ -42,7 +42,7 @@ pub unsafe extern "C" fn kms_call(
             let client = unsafe { handle(client) }?;
             // SAFETY: the caller passes NULL or NUL-terminated text that lives through the call.
             let request = unsafe { text(request) }.bytes("request")?;
-            let answer = call(client.kms(), request, out.request_id());
+            let answer = perform(client.kms(), out.call(), request);
             if let Some(key) = &answer.key {
                 out.key(key);
             }

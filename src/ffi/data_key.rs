@@ -71,9 +71,10 @@ pub unsafe extern "C" fn kms_generate_data_key(
             let mut key = Scratch::zeroed(key_len);
             let mut wrapped = [0; BLOB_MAX];
             let wrapped = &mut wrapped[..blob::len(key_len)];
-            let used = client
-                .kms()
-                .generate_data_key(key_id, &context, &mut key, wrapped)?;
+            let used =
+                client
+                    .kms()
+                    .generate_data_key(out.call(), key_id, &context, &mut key, wrapped)?;
             out.put(0, &key);
             out.put(1, wrapped);
             out.key(&used);
@@ -116,9 +117,12 @@ pub unsafe extern "C" fn kms_generate_data_key_without_plaintext(
 
             let mut wrapped = [0; BLOB_MAX];
             let wrapped = &mut wrapped[..blob::len(key_len)];
-            let used = client
-                .kms()
-                .generate_data_key_without_plaintext(key_id, &context, wrapped)?;
+            let used = client.kms().generate_data_key_without_plaintext(
+                out.call(),
+                key_id,
+                &context,
+                wrapped,
+            )?;
             out.put(0, wrapped);
             out.key(&used);
             Ok(())
@@ -181,7 +185,7 @@ pub unsafe extern "C" fn kms_decrypt(
             let mut key = Scratch::zeroed(parsed.ciphertext.len());
             let used = client
                 .kms()
-                .decrypt(expected, &parsed, &context, &mut key)?;
+                .decrypt(out.call(), expected, &parsed, &context, &mut key)?;
             out.put(0, &key);
             out.key(&used);
             out.content(parsed.header.content);
@@ -193,7 +197,8 @@ pub unsafe extern "C" fn kms_decrypt(
 /// The longest blob of a data key.
 const BLOB_MAX: usize = blob::len(DATA_KEY_MAX);
 
-fn data_key_len(key_spec: i32, number_of_bytes: u32) -> Result<usize> {
+/// The length that KeySpec and NumberOfBytes ask for.
+pub(super) fn data_key_len(key_spec: i32, number_of_bytes: u32) -> Result<usize> {
     let number_of_bytes = (number_of_bytes != 0).then_some(u64::from(number_of_bytes));
     KeySpec::data_key_len(number_of_bytes, || match key_spec {
         KMS_KEY_SPEC_DEFAULT => Ok(None),

@@ -16,8 +16,9 @@
  *
  *  1. Every function that can fail returns kms_status: 0 is KMS_OK, errors are positive, grouped by
  *     hundreds and never reused. New ones may appear: treat an unknown one as a failure.
- *  2. Inputs come first and are const, outputs come last. Text is NUL-terminated UTF-8. Bytes are a
- *     pointer and a length; (NULL, 0) is empty, (NULL, n) is KMS_ERR_INVALID_ARGUMENT.
+ *  2. Inputs come first and are const, outputs come last. Text is NUL-terminated UTF-8; where it is
+ *     required, NULL or empty text is KMS_ERR_MISSING_PARAMETER. Bytes are a pointer and a length;
+ *     (NULL, 0) is empty, (NULL, n) is KMS_ERR_INVALID_ARGUMENT, and so is a NULL handle or output.
  *  3. Output buffers belong to the caller: pointer, capacity, and a size_t *len. Where one is too
  *     small the answer is KMS_ERR_BUFFER_TOO_SMALL, every *len says what is needed, and no key was
  *     made. A capacity of 0 (the pointer may then be NULL) so asks for the sizes.
@@ -30,16 +31,25 @@
  *  6. A const kms_client * may be used by any number of threads at once, and in a forked child.
  *     Freeing it, and setting options, needs exclusive use.
  *  7. The library prints nothing, never exits, installs no signal handler and starts no thread. A
- *     panic inside it becomes KMS_ERR_INTERNAL and the client remains usable.
+ *     panic inside it becomes KMS_ERR_INTERNAL and the client remains usable. Large memory that is
+ *     refused is KMS_ERR_NO_MEMORY; where the system has not even a few kilobytes left, the process
+ *     is aborted, as by any Rust code.
  *  8. Functions that free accept NULL and wipe what they free.
  *  9. There is no per-thread error state: what a call has to say beyond its status it writes to the
  *     kms_response that the caller passes, and that may always be NULL.
  *
  * Key ids: wherever a key_id is asked for, a CMK's id (lower-case UUID), its ARN
- * (acs:kms:local:0:key/ID) or an alias (alias/NAME) will do.
+ * (acs:kms:local:0:key/ID) or an alias (alias/NAME: 1 to 255 letters, digits, "_", "-", "/") will do.
+ * Of the requests of kms_call some take no alias; KMS_ERR_UNSUPPORTED_ALIAS then asks for the id.
+ *
+ * Keystore: one file of mode 0600, beside it a file with ".lock" added that stays, and one with
+ * ".usage". The directory and the file must not be writable by others. A client that cannot look at
+ * its keystore (KMS_ERR_KEYSTORE_IO, KMS_ERR_KEYSTORE_TAMPERED) refuses use until it can.
  *
  * Fork: no descriptor, lock or thread of the library outlives a call, so parent and child go on
  * independently with the client they both have. A "memory:" keystore goes separate ways after a fork.
+ * A fork waits for the calls that read or write a file. Handlers of your own (pthread_atfork) that take
+ * a lock under which other threads call this library must be registered after it was loaded.
  *
  * Security: whoever holds the root key, or runs code inside the process, holds every key. The
  * option "permissions" guards against mistakes; it is no wall.

@@ -12,10 +12,12 @@
     reason = "what a caller must keep to is in the header's conventions, written for C"
 )]
 
+pub mod bulk;
 pub mod call;
 pub mod client;
 pub mod context;
 pub mod data_key;
+pub mod encrypt;
 pub mod options;
 pub mod secret;
 pub mod status;
@@ -24,4 +26,5 @@ pub mod types;
 mod args;
 mod boundary;
 mod document;
+mod outputs;
 mod response;

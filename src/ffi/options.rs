@@ -1,11 +1,13 @@
 //! Options: what kms_client_open is told.
 
-use std::ffi::c_char;
+use std::ffi::{c_char, c_void};
 use std::mem::offset_of;
+use std::sync::Arc;
 
 use super::args::{Handle, Marked, bytes, free, handle_mut, text};
 use super::boundary::{Outputs, answer, boundary};
 use super::types::{kms_response, kms_status};
+use crate::audit::{Host, Sink};
 use crate::error::{Error, Status};
 use crate::options::Options;
 
@@ -37,8 +39,7 @@ pub unsafe extern "C" fn kms_options_new(options: *mut *mut kms_options) -> kms_
     answer(Outputs::new(std::ptr::null_mut()).handle(options), |out| {
         out.put_handle(kms_options {
             marked: Marked::of::<kms_options>(Options::default()),
-        });
-        Ok(())
+        })
     })
 }
 
@@ -53,8 +54,10 @@ pub unsafe extern "C" fn kms_options_new(options: *mut *mut kms_options) -> kms_
 ///   root_key             "file:PATH" (32 raw bytes, or hex or base64 of 32; not readable by group or
 ///                        others), "credential:NAME" (a file in $CREDENTIALS_DIRECTORY), "env:NAME"
 ///                        (hex or base64), "passphrase-file:PATH" (through Argon2id)
-///   permissions          comma list of API actions that this client will perform, such as "Decrypt";
-///                        default: all
+///   permissions          comma list of API actions that this client will perform, such as "Decrypt" or,
+///                        on one CMK, "Decrypt@alias/orders"; default: all
+///   audit_log            path of a file that gets one line of JSON for each operation
+///   keystore_id          the id that the keystore must have, and gets if it is made: lower-case UUID
 ///   read_only            "true": never writes; default "false"
 ///   refresh_interval_ms  0..3600000: how stale the view of another process's change may be; default
 ///                        1000; 0 looks at every call
@@ -116,6 +119,39 @@ pub unsafe extern "C" fn kms_options_set_root_key(
     })
 }
 
+/// Takes one line of the audit log, without its terminating NUL; the line ends with a line feed.
+///
+/// context   what was given to kms_options_set_audit_callback.
+///
+/// Returns 0 when the line is kept. Anything else makes the operation fail with
+/// KMS_ERR_AUDIT_FAILED. It is called by whichever thread performs an operation, by several at once,
+/// and must not call this library.
+pub type kms_audit_callback =
+    Option<unsafe extern "C" fn(context: *mut c_void, line: *const c_char, line_len: usize) -> i32>;
+
+/// Has each operation told to a function of the host, instead of the option "audit_log".
+///
+/// callback  NULL: no longer.
+/// context   handed to each call; must stay valid as long as a client opened with these options.
+/// response  may be NULL.
+///
+/// Returns KMS_OK, KMS_ERR_INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn kms_options_set_audit_callback(
+    options: *mut kms_options,
+    callback: kms_audit_callback,
+    context: *mut c_void,
+    response: *mut kms_response,
+) -> kms_status {
+    answer(Outputs::new(response), |_| {
+        // SAFETY: the caller passes what kms_options_new gave and nobody else uses it meanwhile.
+        let options = unsafe { handle_mut(options) }?;
+        options.marked.value.audit = callback.map(|callback| audit_host(callback, context));
+        Ok(())
+    })
+}
+
 /// Frees a set of options and wipes a root key in it. NULL is allowed. Clients opened with it stay.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kms_options_free(options: *mut kms_options) {
@@ -125,10 +161,34 @@ pub unsafe extern "C" fn kms_options_free(options: *mut kms_options) {
     })
 }
 
+fn audit_host(
+    callback: unsafe extern "C" fn(*mut c_void, *const c_char, usize) -> i32,
+    context: *mut c_void,
+) -> Sink {
+    /// The caller promises that its context may be used from any thread.
+    struct Context(*mut c_void);
+    // SAFETY: the pointer is only handed back to the caller, who promises this.
+    unsafe impl Send for Context {}
+    // SAFETY: as above.
+    unsafe impl Sync for Context {}
+
+    let context = Context(context);
+    let host: Host = Arc::new(move |line: &[u8]| {
+        let context = &context;
+        // SAFETY: the caller's own function, with its own context and bytes that live through the call.
+        let taken = unsafe { callback(context.0, line.as_ptr().cast(), line.len()) };
+        taken == 0
+    });
+    Sink::Host(host)
+}
+
 /// What is not UTF-8 is no option and no value of one.
 fn not_an_option(error: Error) -> Error {
     match error.status() {
-        Status::InvalidParameter => Error::with(Status::InvalidOption, error.message().to_owned()),
+        Status::InvalidParameter => Error::constant(
+            Status::InvalidOption,
+            "The option or its value is not valid: it is not UTF-8.",
+        ),
         _ => error,
     }
 }

@@ -8,11 +8,11 @@ use super::types::kms_response;
 use crate::blob::Content;
 use crate::error::Error;
 use crate::kms::KeyUse;
-use crate::request_id::RequestId;
+use crate::request_id::Call;
 
 /// What a call has learned so far.
 pub(super) struct Answer {
-    request_id: Option<RequestId>,
+    pub(super) call: Call,
     pub(super) key: Option<KeyUse>,
     pub(super) content: Content,
 }
@@ -20,7 +20,7 @@ pub(super) struct Answer {
 impl Default for Answer {
     fn default() -> Self {
         Answer {
-            request_id: None,
+            call: Call::default(),
             key: None,
             content: Content::Bytes,
         }
@@ -28,11 +28,7 @@ impl Default for Answer {
 }
 
 impl Answer {
-    pub(super) fn request_id(&mut self) -> RequestId {
-        *self.request_id.get_or_insert_with(RequestId::next)
-    }
-
-    pub(super) fn response(&mut self, error: Option<&Error>) -> kms_response {
+    pub(super) fn response(&self, error: Option<&Error>) -> kms_response {
         let mut response = kms_response {
             request_id: [0; 40],
             key_id: [0; 64],
@@ -43,7 +39,7 @@ impl Answer {
             content: i32::from(self.content as u8),
             reserved: [0; 528],
         };
-        put(&mut response.request_id, self.request_id().as_str());
+        put(&mut response.request_id, self.call.request_id().as_str());
         if let Some(key) = &self.key {
             put_id(&mut response.key_id, key.key_id);
             put_id(&mut response.key_version_id, key.key_version_id);

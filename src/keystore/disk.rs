@@ -5,12 +5,12 @@
 #![forbid(unsafe_code)]
 
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::format::{BEGINNING, Labelled};
+use super::format::{BEGINNING, Labelled, SEAL_ENDS};
 use crate::error::{Error, Result, Status};
 use crate::random;
 
@@ -110,9 +110,26 @@ pub(super) fn read(path: &Path) -> Result<Option<(Labelled, Signature)>> {
     if bytes.file() == BEGINNING {
         let more = bytes.vec().try_reserve_exact(size + 1);
         more.map_err(|_| Error::new(Status::NoMemory))?;
-        file.read_to_end(bytes.vec()).map_err(io)?;
+        // No more than was seen: somebody may be appending.
+        file.take(metadata.size())
+            .read_to_end(bytes.vec())
+            .map_err(io)?;
     }
     Ok(Some((bytes, Signature::from_metadata(&metadata))))
+}
+
+/// Whether the file's closing seal is this one.
+pub(super) fn ends_with(path: &Path, seal: &[u8]) -> Result<bool> {
+    let io = |error: io::Error| failed("read", path, &error);
+    let mut file = File::open(path).map_err(io)?;
+    let len = seal.len() + SEAL_ENDS.len();
+    let mut end = vec![0; len];
+    let from_end = i64::try_from(len).unwrap_or(i64::MAX);
+    let read = file
+        .seek(SeekFrom::End(-from_end))
+        .and_then(|_| file.read_exact(&mut end));
+    // A shorter file is another file.
+    Ok(read.is_ok() && end.starts_with(seal))
 }
 
 /// Puts a file where none is. `false`: another process was faster, and its file stands.
@@ -128,8 +145,9 @@ pub(super) fn create(path: &Path, bytes: &[u8], _lock: &Lock) -> Result<bool> {
     }
 }
 
-/// Replaces the file; when this returns, the new one lasts.
-pub(super) fn replace(path: &Path, bytes: &[u8], _lock: &Lock) -> Result<()> {
+/// Replaces the file; when this returns, the new one lasts. An error says where it may not, although it
+/// is in place.
+pub(super) fn replace(path: &Path, bytes: &[u8], _lock: &Lock) -> Result<Signature> {
     if u64::try_from(bytes.len()).map_or(true, |len| len > LARGEST) {
         return Err(Error::constant(
             Status::LimitExceeded,
@@ -137,10 +155,10 @@ pub(super) fn replace(path: &Path, bytes: &[u8], _lock: &Lock) -> Result<()> {
         ));
     }
     let old = fs::metadata(path).map_err(|error| failed("look at", path, &error))?;
-    let temporary = Temporary::write(path, bytes, Some(&old))?;
+    let mut temporary = Temporary::write(path, bytes, Some(&old))?;
     fs::rename(&temporary.path, path).map_err(|error| failed("replace", path, &error))?;
-    temporary.renamed();
-    sync_directory(path).map_err(|error| {
+    temporary.in_place = true;
+    let made = |error: Error| {
         Error::with(
             error.status(),
             format!(
@@ -148,7 +166,11 @@ pub(super) fn replace(path: &Path, bytes: &[u8], _lock: &Lock) -> Result<()> {
                 error.message()
             ),
         )
-    })
+    };
+    sync_directory(path).map_err(made)?;
+    let written = temporary.file.metadata();
+    let written = written.map_err(|error| made(failed("look at", path, &error)))?;
+    Ok(Signature::from_metadata(&written))
 }
 
 /// The right to write, shared between processes by `flock` on a file beside the keystore.
@@ -197,6 +219,7 @@ impl Lock {
 /// A file beside the keystore, on its way to replace it; removed if it does not get there.
 struct Temporary {
     path: PathBuf,
+    file: File,
     in_place: bool,
 }
 
@@ -205,29 +228,47 @@ impl Temporary {
         let mut random = [0; 8];
         random::fill(&mut random)?;
         let name = format!("{TEMPORARY}{:016x}", u64::from_ne_bytes(random));
-        let temporary = Temporary {
-            path: beside(keystore, &name),
-            in_place: false,
-        };
-        let io = |error: io::Error| failed("write", &temporary.path, &error);
-        let mut file = OpenOptions::new()
+        let path = beside(keystore, &name);
+        let file = OpenOptions::new()
             .write(true)
             .create_new(true)
             .mode(OWNER_ONLY)
-            .open(&temporary.path)
-            .map_err(io)?;
-        file.write_all(bytes).map_err(io)?;
-        if let Some(old) = old {
-            let new = file.metadata().map_err(io)?;
-            take_after(&file, &new, old);
-            file.set_modified(after(old)).map_err(io)?;
+            .open(&path)
+            .map_err(|error| failed("write", &path, &error))?;
+        let mut temporary = Temporary {
+            path,
+            file,
+            in_place: false,
+        };
+        let filled = temporary.fill(bytes, old);
+        filled.map_err(|error| failed("write", &temporary.path, &error))?;
+        if old.is_some_and(|old| !temporary.belongs_as(old)) {
+            return Err(Error::with(
+                Status::KeystoreIo,
+                format!(
+                    "{} belongs to another user or group, which a new file of this process would not; \
+                     change it as its owner.",
+                    keystore.display()
+                ),
+            ));
         }
-        file.sync_all().map_err(io)?;
         Ok(temporary)
     }
 
-    fn renamed(mut self) {
-        self.in_place = true;
+    fn fill(&mut self, bytes: &[u8], old: Option<&Metadata>) -> io::Result<()> {
+        self.file.write_all(bytes)?;
+        if let Some(old) = old {
+            take_after(&self.file, &self.file.metadata()?, old);
+            self.file.set_modified(after(old))?;
+        }
+        self.file.sync_all()
+    }
+
+    /// Whether the readers of the old file can read this one.
+    fn belongs_as(&self, old: &Metadata) -> bool {
+        self.file
+            .metadata()
+            .is_ok_and(|new| (new.uid(), new.gid()) == (old.uid(), old.gid()))
     }
 }
 
@@ -288,7 +329,8 @@ fn refuse_writable_by_others(path: &Path, metadata: &Metadata) -> Result<()> {
     Err(Error::with(
         Status::KeystoreIo,
         format!(
-            "{} may be written by others; a keystore there is not safe (chmod o-w).",
+            "{} may be written by others; a keystore is safe only in a directory, and as a file, that \
+             others cannot write (mkdir -m 700).",
             path.display()
         ),
     ))

@@ -1,31 +1,35 @@
 //! A keystore on disk: views kept fresh by looks, changes made under the lock.
 #![forbid(unsafe_code)]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Guard};
+use uuid::Uuid;
 
 use super::disk::{self, Lock, Signature};
-use super::format::{self, Header, Labelled};
-use super::slot::Slot;
+use super::format::{self, Header, Labelled, Unverified};
+use super::root_keys::Slots;
 use super::state::State;
 use super::store_key::{KeyBytes, Seal, StoreKey};
 use super::view::View;
-use super::{Edit, Keystore};
+use super::{Change, Draft, Keystore, Patience, usage};
 use crate::error::{Error, Result, Status};
 use crate::options::Options;
 use crate::random;
-use crate::root_key::RootKey;
+use crate::root_key::{RootKey, Source};
 use crate::secret::{Arena, fork};
 
 /// A keystore in one sealed file.
 pub struct SealedFile {
     path: PathBuf,
     read_only: bool,
+    /// Where the root key came from, unless it was given as bytes.
+    root_source: Option<Source>,
+    arena: Arc<Arena>,
     interval: Nanos,
     lock_timeout: Duration,
     loaded: ArcSwap<Loaded>,
@@ -34,8 +38,11 @@ pub struct SealedFile {
     born: Instant,
     /// When the last look that found the view right began.
     looked: AtomicU64,
-    /// Whether a thread is looking ahead of time.
-    early: AtomicBool,
+    /// The process in which a thread is looking ahead of time; 0: none. A forked child has not
+    /// inherited that thread.
+    early: AtomicU64,
+    /// Whether a look was made since somebody asked.
+    unasked: AtomicBool,
     /// Held, inside the fork gate, by the thread that reads or writes the file.
     busy: Mutex<()>,
 }
@@ -53,41 +60,46 @@ struct Loaded {
 
 impl SealedFile {
     /// Opens the file, or makes it if the options say so.
-    pub fn open(path: &std::path::Path, options: &Options, arena: &Arc<Arena>) -> Result<Self> {
+    pub fn open(path: &Path, options: &Options, arena: &Arc<Arena>) -> Result<Self> {
         let path = disk::resolve(path)?;
         let root = options.root_key()?;
         let born = Instant::now();
         let deadline = born + options.lock_timeout;
+        let mut new = None;
         let (file, signature) = loop {
             let gate = fork::enter();
             if let Some(read) = disk::read(&path)? {
                 break read;
             }
             if !options.create {
-                return Err(Error::with(
-                    Status::KeystoreNotFound,
-                    format!("There is no keystore at {}.", path.display()),
-                ));
+                return Err(not_found(&path));
             }
+            drop(gate);
+            // Argon2id takes its time: made while nobody waits for the gate or the lock.
+            let new = match &new {
+                Some(new) => new,
+                None => new.insert(empty(options.keystore_id, &root, arena)?),
+            };
+            let gate = fork::enter();
             // Whoever loses the race reads the winner's file in the next round.
             if let Some(lock) = Lock::try_take(&path)?
-                && create(&path, &root, arena, &lock)?
+                && disk::create(&path, new.file(), &lock)?
             {
                 continue;
             }
             drop(gate);
             wait(deadline)?;
         };
-        let unverified = format::parse(&file)?;
-        let header = unverified.header();
-        let store_key = Slot::open_any(&header.slots, header.keystore_id, &root)?;
+        let (unverified, store_key, state) =
+            unlock(&path, &file, options, &root, arena).map_err(|error| at(&path, error))?;
         drop(root);
-        let store_key = Arc::new(StoreKey::new(header.keystore_id, &store_key, arena)?);
-        let state = unverified.verify(&store_key)?;
-        let view = Arc::new(View::new(state, store_key, header.epoch, None));
+        let header = unverified.header();
+        let view = Arc::new(View::new(state, Arc::new(store_key), header.epoch, None));
         Ok(SealedFile {
             path,
             read_only: options.read_only,
+            root_source: options.root_key_source().cloned(),
+            arena: Arc::clone(arena),
             interval: nanos(options.refresh_interval),
             lock_timeout: options.lock_timeout,
             view: ArcSwap::new(Arc::clone(&view)),
@@ -99,13 +111,15 @@ impl SealedFile {
             }),
             born,
             looked: AtomicU64::new(0),
-            early: AtomicBool::new(false),
+            early: AtomicU64::new(0),
+            unasked: AtomicBool::new(false),
             busy: Mutex::new(()),
         })
     }
 
     /// One `stat`; the file is read only where that says it is another one.
     fn look_now(&self) -> Result<()> {
+        self.unasked.store(true, Ordering::Relaxed);
         let began = self.now();
         if self.signature()? != self.loaded.load().signature {
             return self.reload();
@@ -114,16 +128,29 @@ impl SealedFile {
         Ok(())
     }
 
+    /// The right to look ahead of time, for one thread at once.
+    fn look_early(&self) -> Option<Early<'_>> {
+        let mine = fork::instance();
+        let other = self.early.load(Ordering::Relaxed);
+        let free = other != mine
+            && self
+                .early
+                .compare_exchange(other, mine, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok();
+        free.then_some(Early(&self.early))
+    }
+
     fn reload(&self) -> Result<()> {
         let _gate = fork::enter();
         let _busy = self.lock_busy();
-        self.catch_up()
+        let differs = self.signature()? != self.loaded.load().signature;
+        self.catch_up(differs)
     }
 
     /// Reads the file if it is not the one loaded. The caller is the one busy thread.
-    fn catch_up(&self) -> Result<()> {
+    fn catch_up(&self, differs: bool) -> Result<()> {
         let began = self.now();
-        if self.signature()? != self.loaded.load().signature {
+        if differs {
             let read = disk::read(&self.path).map_err(|error| self.altered(error))?;
             let (file, signature) = read.ok_or_else(|| self.gone())?;
             self.install(&file, signature)?;
@@ -134,10 +161,24 @@ impl SealedFile {
 
     fn install(&self, file: &Labelled, signature: Signature) -> Result<()> {
         let old = self.loaded.load();
-        let store_key = old.view.store_key();
         let unverified = format::parse(file).map_err(|error| self.altered(error))?;
-        let state = unverified.verify(store_key)?;
         let header = unverified.header();
+        // One root key may open several keystores; this client is of one.
+        if header.keystore_id != old.header.keystore_id {
+            return Err(Error::with(
+                Status::KeystoreTampered,
+                format!("{} is another keystore now.", self.path.display()),
+            ));
+        }
+        let (state, store_key) = match unverified.verify(old.view.store_key()) {
+            Ok(state) => (state, Arc::clone(old.view.store_key())),
+            // New slots may hold a new store key, which the root key's source then opens.
+            Err(_) if header.slots.may_have_replaced(&old.header.slots) => {
+                let store_key = self.new_store_key(&header)?;
+                (unverified.verify(&store_key)?, store_key)
+            }
+            Err(error) => return Err(error),
+        };
         let put_back = header.epoch < old.header.epoch
             || (header.epoch == old.header.epoch && unverified.seal != old.seal);
         if put_back {
@@ -152,41 +193,72 @@ impl SealedFile {
             ));
         }
         let seal = unverified.seal.clone();
-        self.take_over(header, signature, seal, state);
+        self.take_over(header, signature, seal, state, store_key);
         Ok(())
     }
 
-    fn take_over(&self, header: Header, signature: Signature, seal: Seal, state: State) {
+    /// The store key of a file that was sealed anew. A client that was given its root key as bytes
+    /// has forgotten them, and must be opened again.
+    fn new_store_key(&self, header: &Header) -> Result<Arc<StoreKey>> {
+        let source = self
+            .root_source
+            .as_ref()
+            .ok_or(Error::new(Status::RootKey))?;
+        let key = header.slots.open(header.keystore_id, &source.load()?)?;
+        StoreKey::new(header.keystore_id, &key, &self.arena).map(Arc::new)
+    }
+
+    fn take_over(
+        &self,
+        header: Header,
+        signature: Signature,
+        seal: Seal,
+        state: State,
+        store_key: Arc<StoreKey>,
+    ) {
         let old = self.loaded.load();
-        let view = Arc::new(View::new(
-            state,
-            Arc::clone(old.view.store_key()),
-            header.epoch,
-            Some(&old.view),
-        ));
+        let view = Arc::new(View::new(state, store_key, header.epoch, Some(&old.view)));
+        // The view first: who finds the new signature must not be served the old view.
+        self.view.store(Arc::clone(&view));
         self.loaded.store(Arc::new(Loaded {
             header,
             signature,
             seal,
-            view: Arc::clone(&view),
+            view,
         }));
-        self.view.store(view);
     }
 
-    fn write(&self, edit: &mut Edit<'_>, lock: &Lock) -> Result<()> {
-        self.catch_up()?;
+    fn write(&self, change: &mut dyn Change, lock: &Lock) -> Result<()> {
+        // A file system with coarse times could give two files one signature; a change that is built on
+        // the wrong one would undo another.
+        let same = {
+            let loaded = self.loaded.load();
+            self.signature()? == loaded.signature
+                && disk::ends_with(&self.path, loaded.seal.to_text().as_bytes())?
+        };
+        self.catch_up(!same)?;
         let old = self.loaded.load();
-        let store_key = old.view.store_key();
-        let mut state = old.view.state().clone();
-        edit(&mut state, store_key)?;
         let mut header = old.header.clone();
         header.epoch += 1;
-        let (file, seal) = format::encode(&header, &state, store_key)?;
+        let mut draft = Draft {
+            state: old.view.state().clone(),
+            store_key: Arc::clone(old.view.store_key()),
+            epoch: header.epoch,
+            root_keys: Some(header.slots.clone()),
+        };
+        // A wrong clock keeps what is gone for another time; `purge` tells of it.
+        let _ = draft.state.purge(false);
+        change.edit(&mut draft)?;
+        if let Some(slots) = &draft.root_keys {
+            header.slots = slots.clone();
+        }
+        let (file, seal) = format::encode(&header, &draft.state, &draft.store_key)?;
+        change.intend(&draft)?;
         let began = self.now();
-        disk::replace(&self.path, file.file(), lock)?;
-        let signature = self.signature()?;
-        self.take_over(header, signature, seal, state);
+        let signature = disk::replace(&self.path, file.file(), lock)?;
+        self.take_over(header, signature, seal, draft.state, draft.store_key);
         self.looked.fetch_max(began, Ordering::AcqRel);
+        usage::compact(&self.path, self.view.load().versions());
         Ok(())
     }
 
@@ -215,6 +287,17 @@ impl SealedFile {
         )
     }
 
+    fn try_busy(&self, patience: Patience) -> Option<MutexGuard<'_, ()>> {
+        match patience {
+            Patience::Configured => Some(self.lock_busy()),
+            Patience::None => match self.busy.try_lock() {
+                Ok(busy) => Some(busy),
+                Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => None,
+            },
+        }
+    }
+
     fn lock_busy(&self) -> MutexGuard<'_, ()> {
         self.busy.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -233,12 +316,25 @@ impl Keystore for SealedFile {
             .saturating_sub(self.looked.load(Ordering::Acquire));
         if age >= self.interval {
             self.look_now()?;
-        } else if age >= self.interval / 2 && !self.early.swap(true, Ordering::AcqRel) {
+        } else if age >= self.interval / 2
+            && let Some(_looking) = self.look_early()
+        {
             // What is wrong now is reported when the interval is over and the view may not serve.
             let _ = self.look_now();
-            self.early.store(false, Ordering::Release);
         }
         Ok(self.view.load())
+    }
+
+    fn loaded(&self) -> Guard<Arc<View>> {
+        self.view.load()
+    }
+
+    fn root_keys(&self) -> Option<Slots> {
+        Some(self.loaded.load().header.slots.clone())
+    }
+
+    fn looked(&self) -> bool {
+        self.unasked.load(Ordering::Relaxed) && self.unasked.swap(false, Ordering::Relaxed)
     }
 
     fn look(&self) -> Result<Guard<Arc<View>>> {
@@ -246,43 +342,101 @@ impl Keystore for SealedFile {
         Ok(self.view.load())
     }
 
-    fn change(&self, edit: &mut Edit<'_>) -> Result<()> {
+    fn change(&self, change: &mut dyn Change, patience: Patience) -> Result<()> {
         if self.read_only {
             return Err(Error::with(
                 Status::NoPermission,
                 "This client is read-only: it was opened with read_only=true.",
             ));
         }
-        let deadline = Instant::now() + self.lock_timeout;
+        let deadline = Instant::now()
+            + match patience {
+                Patience::Configured => self.lock_timeout,
+                Patience::None => Duration::ZERO,
+            };
         loop {
             let gate = fork::enter();
-            if let Some(lock) = Lock::try_take(&self.path)? {
-                let _busy = self.lock_busy();
-                return self.write(edit, &lock);
+            if let Some(lock) = Lock::try_take(&self.path)?
+                && let Some(_busy) = self.try_busy(patience)
+            {
+                return self.write(change, &lock);
             }
             drop(gate);
             wait(deadline)?;
         }
     }
 
-    fn place(&self) -> String {
-        self.path.display().to_string()
+    fn path(&self) -> Option<&Path> {
+        Some(&self.path)
     }
 }
 
-/// Makes an empty keystore. `false`: something is there.
-fn create(path: &std::path::Path, root: &RootKey, arena: &Arc<Arena>, lock: &Lock) -> Result<bool> {
-    let keystore_id = random::uuid()?;
+/// Marks that a thread looks ahead of time.
+struct Early<'a>(&'a AtomicU64);
+
+impl Drop for Early<'_> {
+    fn drop(&mut self) {
+        self.0.store(0, Ordering::Release);
+    }
+}
+
+/// Opens a file's bytes: believes nothing of them that its closing seal does not cover.
+pub(super) fn unlock<'f>(
+    path: &Path,
+    file: &'f Labelled,
+    options: &Options,
+    root: &RootKey,
+    arena: &Arc<Arena>,
+) -> Result<(Unverified<'f>, StoreKey, State)> {
+    let unverified = format::parse(file)?;
+    let header = unverified.header();
+    let keystore_id = header.keystore_id;
+    if options.keystore_id.is_some_and(|id| id != keystore_id) {
+        return Err(Error::invalid_option(
+            "keystore_id",
+            format!("the keystore at {} has another id", path.display()),
+        ));
+    }
+    let store_key = header.slots.open(keystore_id, root)?;
+    let store_key = StoreKey::new(keystore_id, &store_key, arena)?;
+    let state = unverified.verify(&store_key)?;
+    Ok((unverified, store_key, state))
+}
+
+/// The error with the path that it is about, where that is not said yet.
+fn at(path: &Path, error: Error) -> Error {
+    match error.status() {
+        Status::NotAKeystore | Status::KeystoreTampered | Status::RootKey => Error::with(
+            error.status(),
+            format!("{}: {}", path.display(), error.message()),
+        ),
+        _ => error,
+    }
+}
+
+pub(super) fn not_found(path: &Path) -> Error {
+    Error::with(
+        Status::KeystoreNotFound,
+        format!(
+            "There is no keystore at {} (the option create=true makes one).",
+            path.display()
+        ),
+    )
+}
+
+/// The file of an empty keystore.
+fn empty(keystore_id: Option<Uuid>, root: &RootKey, arena: &Arc<Arena>) -> Result<Labelled> {
+    let keystore_id = keystore_id.map_or_else(random::uuid, Ok)?;
     let mut bytes = KeyBytes::default();
     random::fill(&mut bytes[..])?;
     let header = Header {
         keystore_id,
         epoch: 1,
-        slots: vec![Slot::seal(keystore_id, root, &bytes)?],
+        slots: Slots::new(keystore_id, root, &bytes)?,
     };
     let store_key = StoreKey::new(keystore_id, &bytes, arena)?;
     let (file, _) = format::encode(&header, &State::default(), &store_key)?;
-    disk::create(path, file.file(), lock)
+    Ok(file)
 }
 
 /// Sleeps before the next try for the lock, or gives up. Nothing is held meanwhile, so that forks

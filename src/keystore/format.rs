@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::layout::Layout;
-use super::slot::Slot;
+use super::root_keys::Slots;
 use super::state::{Alias, Key, State, id};
 use super::store_key::{KEYSTORE_LABEL, Seal, StoreKey};
 use crate::clock::Timestamp;
@@ -21,7 +21,7 @@ use crate::error::{Error, Result, Status};
 pub(super) const BEGINNING: &[u8] = b"{\n  \"format\": \"kmsbox keystore ";
 const FORMAT: &str = "kmsbox keystore 1";
 const SEAL_BEGINS: &[u8] = b"  \"seal\": \"";
-const SEAL_ENDS: &[u8] = b"\"\n}\n";
+pub(super) const SEAL_ENDS: &[u8] = b"\"\n}\n";
 const CLOSING_LEN: usize = SEAL_BEGINS.len() + Seal::TEXT_LEN + SEAL_ENDS.len();
 
 /// What stands in the file beside CMKs and aliases.
@@ -29,7 +29,7 @@ const CLOSING_LEN: usize = SEAL_BEGINS.len() + Seal::TEXT_LEN + SEAL_ENDS.len();
 pub(super) struct Header {
     pub(super) keystore_id: Uuid,
     pub(super) epoch: u64,
-    pub(super) slots: Vec<Slot>,
+    pub(super) slots: Slots,
 }
 
 /// A file's bytes behind the label that its seal binds, so that no second copy is needed.
@@ -67,7 +67,8 @@ struct Outer<'a> {
     keystore_id: Uuid,
     epoch: u64,
     written: Timestamp,
-    slots: &'a [Slot],
+    clock: Timestamp,
+    slots: &'a Slots,
     keys: &'a [Arc<Key>],
     aliases: &'a [Arc<Alias>],
 }
@@ -79,9 +80,10 @@ struct OuterRef<'a> {
     #[serde(with = "id")]
     keystore_id: Uuid,
     epoch: u64,
-    #[serde(rename = "written")]
-    _written: Timestamp,
-    slots: Vec<Slot>,
+    written: Timestamp,
+    /// Not in files from before CMKs could be deleted.
+    clock: Option<Timestamp>,
+    slots: Slots,
     #[serde(borrow)]
     keys: &'a RawValue,
     #[serde(borrow)]
@@ -97,6 +99,7 @@ pub(super) fn encode(header: &Header, state: &State, key: &StoreKey) -> Result<(
         keystore_id: header.keystore_id,
         epoch: header.epoch,
         written: Timestamp::now(),
+        clock: state.clock,
         slots: &header.slots,
         keys: &state.keys,
         aliases: &state.aliases,
@@ -148,6 +151,11 @@ impl Unverified<'_> {
         }
     }
 
+    /// When the file was written, as it says itself.
+    pub(super) fn written(&self) -> Timestamp {
+        self.outer.written
+    }
+
     /// Verifies the seal; only then are CMKs and aliases read.
     pub(super) fn verify(&self, key: &StoreKey) -> Result<State> {
         let labelled = &self.file.0;
@@ -163,6 +171,7 @@ impl Unverified<'_> {
         Ok(State {
             keys: serde_json::from_str(self.outer.keys.get()).map_err(newer)?,
             aliases: serde_json::from_str(self.outer.aliases.get()).map_err(newer)?,
+            clock: self.outer.clock.unwrap_or(self.outer.written),
         })
     }
 }

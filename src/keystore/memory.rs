@@ -1,14 +1,17 @@
 //! A keystore that lives with its client.
 #![forbid(unsafe_code)]
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
+use uuid::Uuid;
 
+use super::root_keys::Slots;
 use super::state::State;
 use super::store_key::{KeyBytes, StoreKey};
 use super::view::View;
-use super::{Edit, Keystore};
+use super::{Change, Draft, Keystore, Patience};
 use crate::error::Result;
 use crate::random;
 use crate::secret::{Arena, fork};
@@ -22,10 +25,11 @@ pub struct Memory {
 
 impl Memory {
     /// An empty keystore.
-    pub fn new(arena: &Arc<Arena>) -> Result<Self> {
+    pub fn new(keystore_id: Option<Uuid>, arena: &Arc<Arena>) -> Result<Self> {
         let mut bytes = KeyBytes::default();
         random::fill(&mut bytes[..])?;
-        let store_key = Arc::new(StoreKey::new(random::uuid()?, &bytes, arena)?);
+        let keystore_id = keystore_id.map_or_else(random::uuid, Ok)?;
+        let store_key = Arc::new(StoreKey::new(keystore_id, &bytes, arena)?);
         let view = View::new(State::default(), store_key, 1, None);
         Ok(Memory {
             view: ArcSwap::from_pointee(view),
@@ -39,26 +43,46 @@ impl Keystore for Memory {
         Ok(self.view.load())
     }
 
+    fn loaded(&self) -> Guard<Arc<View>> {
+        self.view.load()
+    }
+
+    fn root_keys(&self) -> Option<Slots> {
+        None
+    }
+
+    fn looked(&self) -> bool {
+        false
+    }
+
     fn look(&self) -> Result<Guard<Arc<View>>> {
         self.view()
     }
 
-    fn change(&self, edit: &mut Edit<'_>) -> Result<()> {
+    fn change(&self, change: &mut dyn Change, _patience: Patience) -> Result<()> {
         let _gate = fork::enter();
         let _busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.view.load();
-        let mut state = old.state().clone();
-        edit(&mut state, old.store_key())?;
+        let mut draft = Draft {
+            state: old.state().clone(),
+            store_key: Arc::clone(old.store_key()),
+            epoch: old.epoch() + 1,
+            root_keys: None,
+        };
+        // A wrong clock keeps what is gone for another time.
+        let _ = draft.state.purge(false);
+        change.edit(&mut draft)?;
+        change.intend(&draft)?;
         self.view.store(Arc::new(View::new(
-            state,
-            Arc::clone(old.store_key()),
-            old.epoch() + 1,
+            draft.state,
+            draft.store_key,
+            draft.epoch,
             None,
         )));
         Ok(())
     }
 
-    fn place(&self) -> String {
-        "memory:".to_owned()
+    fn path(&self) -> Option<&Path> {
+        None
     }
 }

@@ -1,27 +1,34 @@
 //! What a keystore keeps, in the words of its file.
 #![forbid(unsafe_code)]
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use arc_swap::ArcSwapOption;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::store_key::SealedKey;
+use super::counter::Counter;
+use super::store_key::{MaterialCheck, SealedKey};
 use crate::clock::Timestamp;
 use crate::envelope::WrappingKey;
 use crate::error::{Error, Result, Status};
 use crate::secret::Secret;
 
+/// How far the clock may be ahead of the last write for a purge to believe it: 30 days, in seconds.
+const CLOCK_AHEAD_MAX: i64 = 30 * 24 * 60 * 60;
+
 /// CMKs and aliases, each in order of creation.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct State {
     /// The CMKs.
     pub keys: Vec<Arc<Key>>,
     /// The aliases.
     pub aliases: Vec<Arc<Alias>>,
+    /// The latest time that deletion may be judged by.
+    pub clock: Timestamp,
 }
 
 /// A customer master key.
@@ -33,11 +40,30 @@ pub struct Key {
     pub key_id: Uuid,
     /// When it was made.
     pub created: Timestamp,
-    /// Whether it may be used.
-    pub state: KeyState,
+    /// The state it was put in; [`Key::state`] is the one it is in now.
+    #[serde(rename = "state")]
+    pub put_in: KeyState,
+    /// Where its material comes from.
+    #[serde(default, skip_serializing_if = "Origin::is_made_here")]
+    pub origin: Origin,
     /// The operator's words, at most 8192 characters.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
+    /// When it will be gone, once its deletion is scheduled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delete_date: Option<Timestamp>,
+    /// Why it may not be deleted; there while deletion protection is on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_protection: Option<String>,
+    /// When it gets a new version by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<Rotation>,
+    /// Names and values, at most 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<Tag>,
+    /// What is known of imported material.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Imported>,
     /// The version that wraps; any version unwraps.
     #[serde(with = "id")]
     pub primary_version: Uuid,
@@ -52,6 +78,53 @@ pub enum KeyState {
     Enabled,
     /// For nothing, until it is enabled.
     Disabled,
+    /// For nothing, and gone when its window ends.
+    PendingDeletion,
+    /// For nothing, until its material is imported.
+    PendingImport,
+}
+
+/// Where material comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Origin {
+    /// Made here.
+    #[default]
+    #[serde(rename = "Aliyun_KMS")]
+    MadeHere,
+    /// Imported by its owner.
+    #[serde(rename = "EXTERNAL")]
+    External,
+}
+
+/// Automatic rotation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rotation {
+    /// Seconds from one version to the next.
+    pub interval_seconds: u64,
+    /// When the next one is due.
+    pub next: Timestamp,
+}
+
+/// A name and a value that an operator gives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tag {
+    /// The name.
+    pub key: String,
+    /// The value.
+    pub value: String,
+}
+
+/// What is known of imported material.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Imported {
+    /// Tells whether material imported again is the first one's.
+    pub check: MaterialCheck,
+    /// When it expires.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
 }
 
 /// One version of a CMK: its own key material, sealed under the store key.
@@ -63,14 +136,25 @@ pub struct Version {
     pub key_version_id: Uuid,
     /// When it was made.
     pub created: Timestamp,
-    /// Its material.
-    pub sealed_material: SealedKey,
-    /// Its material ready for use, where the cache holds it.
+    /// Its material; not there while it waits to be imported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed_material: Option<SealedKey>,
+    /// What is known of it only in memory.
     #[serde(skip)]
+    pub(crate) live: Live,
+}
+
+/// What a client knows of a version beyond the file.
+#[derive(Default)]
+pub(crate) struct Live {
+    /// Its material ready for use, where the cache holds it.
     pub(super) expanded: ArcSwapOption<Secret<WrappingKey>>,
     /// Whether it was used since the cache last went round.
-    #[serde(skip)]
     pub(super) recent: AtomicBool,
+    /// How often it has unwrapped since that was last written down.
+    pub(crate) unwraps: Counter,
+    /// When this client last tried a rotation that was due, in seconds since 1970.
+    pub(crate) rotation_tried: AtomicU64,
 }
 
 /// A name that points to a CMK.
@@ -86,12 +170,22 @@ pub struct Alias {
     pub created: Timestamp,
 }
 
+impl Default for State {
+    fn default() -> Self {
+        State {
+            keys: Vec::new(),
+            aliases: Vec::new(),
+            clock: Timestamp::now(),
+        }
+    }
+}
+
 impl State {
     /// The CMK of this id, to be changed.
     pub fn key_mut(&mut self, key_id: Uuid) -> Result<&mut Key> {
         self.keys
             .iter_mut()
-            .find(|key| key.key_id == key_id)
+            .find(|key| key.key_id == key_id && !key.is_gone())
             .map(Arc::make_mut)
             .ok_or(Error::new(Status::KeyNotFound))
     }
@@ -103,16 +197,93 @@ impl State {
             .map(Arc::as_ref)
             .find(|alias| alias.alias == name)
     }
+
+    /// CMKs whose deletion window has ended, but that still stand in the file.
+    pub fn gone(&self) -> impl Iterator<Item = &Key> {
+        self.keys
+            .iter()
+            .map(Arc::as_ref)
+            .filter(|key| key.is_gone())
+    }
+
+    /// Drops the CMKs that are gone, if the clock can be believed.
+    ///
+    /// A clock that is behind the last write, or far ahead of it, may be wrong; what it would delete
+    /// cannot be had back. The error names it; `confirmed` believes it all the same.
+    pub fn purge(&mut self, confirmed: bool) -> Result<Vec<Uuid>> {
+        let now = Timestamp::now();
+        let gone: HashSet<_> = self.gone().map(|key| key.key_id).collect();
+        let ahead = now.since(self.clock);
+        if !gone.is_empty() && !confirmed && !(0..=CLOCK_AHEAD_MAX).contains(&ahead) {
+            return Err(Error::with(
+                Status::Clock,
+                format!(
+                    "The clock says {now}, the keystore was last written at {}: nothing is purged \
+                     until this is confirmed.",
+                    self.clock
+                ),
+            ));
+        }
+        self.clock = if confirmed { now } else { now.max(self.clock) };
+        self.keys.retain(|key| !gone.contains(&key.key_id));
+        self.aliases.retain(|alias| !gone.contains(&alias.key_id));
+        Ok(gone.into_iter().collect())
+    }
 }
 
 impl Key {
-    /// Refuses a CMK that may not be used for cryptography.
-    pub fn usable(&self) -> Result<()> {
-        match self.state {
-            KeyState::Enabled => Ok(()),
-            KeyState::Disabled => Err(Error::new(Status::Disabled)),
+    /// The state it is in now. The clock is asked only where the answer may depend on it.
+    pub fn state(&self) -> KeyState {
+        match (&self.imported, self.put_in) {
+            (Some(imported), KeyState::Enabled | KeyState::Disabled)
+                if imported.expires.is_some_and(is_past) =>
+            {
+                KeyState::PendingImport
+            }
+            (_, state) => state,
         }
     }
+
+    /// Whether its deletion window has ended.
+    pub fn is_gone(&self) -> bool {
+        self.delete_date.is_some_and(is_past)
+    }
+
+    /// Whether it should get a new version now.
+    pub fn is_rotation_due(&self) -> bool {
+        self.rotation.is_some_and(|rotation| is_past(rotation.next))
+    }
+
+    /// Refuses a CMK that may not be used for cryptography.
+    pub fn usable(&self) -> Result<()> {
+        Err(Error::new(match self.state() {
+            KeyState::Enabled => return Ok(()),
+            KeyState::Disabled => Status::Disabled,
+            KeyState::PendingDeletion => Status::PendingDeletion,
+            KeyState::PendingImport => Status::PendingImport,
+        }))
+    }
+
+    /// Makes `version` the one that wraps.
+    pub fn rotate_to(&mut self, version: Version) {
+        if let Some(rotation) = &mut self.rotation {
+            rotation.next = version.created.plus(rotation.interval_seconds);
+        }
+        self.primary_version = version.key_version_id;
+        self.versions.push(Arc::new(version));
+    }
+
+    /// The version that wraps.
+    pub fn primary(&self) -> Option<&Version> {
+        self.versions
+            .iter()
+            .map(Arc::as_ref)
+            .rfind(|version| version.key_version_id == self.primary_version)
+    }
+}
+
+fn is_past(time: Timestamp) -> bool {
+    time <= Timestamp::now()
 }
 
 impl KeyState {
@@ -121,19 +292,46 @@ impl KeyState {
         match self {
             KeyState::Enabled => "Enabled",
             KeyState::Disabled => "Disabled",
+            KeyState::PendingDeletion => "PendingDeletion",
+            KeyState::PendingImport => "PendingImport",
         }
+    }
+}
+
+impl Origin {
+    /// As the API writes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Origin::MadeHere => "Aliyun_KMS",
+            Origin::External => "EXTERNAL",
+        }
+    }
+
+    /// The byte that a version's seal binds.
+    pub const fn byte(self) -> u8 {
+        match self {
+            Origin::MadeHere => 0,
+            Origin::External => 1,
+        }
+    }
+
+    fn is_made_here(&self) -> bool {
+        *self == Origin::MadeHere
     }
 }
 
 impl Version {
     /// A version with this material.
-    pub fn new(key_version_id: Uuid, created: Timestamp, sealed_material: SealedKey) -> Self {
+    pub fn new(
+        key_version_id: Uuid,
+        created: Timestamp,
+        sealed_material: Option<SealedKey>,
+    ) -> Self {
         Version {
             key_version_id,
             created,
             sealed_material,
-            expanded: ArcSwapOption::const_empty(),
-            recent: AtomicBool::new(false),
+            live: Live::default(),
         }
     }
 }
@@ -144,6 +342,15 @@ impl fmt::Debug for Version {
             .debug_struct("Version")
             .field("key_version_id", &self.key_version_id)
             .field("created", &self.created)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Imported {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Imported")
+            .field("expires", &self.expires)
             .finish_non_exhaustive()
     }
 }

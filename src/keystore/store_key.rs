@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ctutils::CtEq;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use super::state::Origin;
 use crate::envelope::{
     COMMITMENT_LEN, Closing, Invalid, KEY_LEN, NONCE_LEN, SEAL_LEN, TAG_LEN, WrappingKey,
 };
@@ -19,8 +22,7 @@ use crate::secret::{Arena, Secret};
 const VERSION_LABEL: &[u8] = b"kmsbox/version/v1\0";
 /// What stands before the file's bytes in the AAD of its closing seal.
 pub(super) const KEYSTORE_LABEL: &[u8] = b"kmsbox/keystore/v1\0";
-/// Origin `Aliyun_KMS`: material made here.
-const MADE_HERE: u8 = 0;
+const MATERIAL_CHECK_LABEL: &[u8] = b"kmsbox/material-check/v1\0";
 
 /// Key bytes on their way from one place of safety to another.
 pub type KeyBytes = Zeroizing<[u8; KEY_LEN]>;
@@ -46,26 +48,78 @@ impl StoreKey {
     }
 
     /// Makes material for a version and seals it.
-    pub fn new_material(&self, key_id: Uuid, key_version_id: Uuid) -> Result<SealedKey> {
+    pub fn new_material(&self, version: VersionName) -> Result<SealedKey> {
         let mut material = KeyBytes::default();
         random::fill(&mut material[..])?;
-        SealedKey::seal(
-            &self.key,
-            &self.version_aad(key_id, key_version_id),
-            &material,
-        )
+        self.seal_material(version, &material)
+    }
+
+    /// Seals the material of a version.
+    pub fn seal_material(&self, version: VersionName, material: &KeyBytes) -> Result<SealedKey> {
+        SealedKey::seal(&self.key, &self.version_aad(version), material)
     }
 
     /// Unseals the material of a version.
-    pub fn material(
-        &self,
-        key_id: Uuid,
-        key_version_id: Uuid,
-        sealed: &SealedKey,
-    ) -> Result<KeyBytes> {
+    pub fn material(&self, version: VersionName, sealed: &SealedKey) -> Result<KeyBytes> {
         sealed
-            .open(&self.key, &self.version_aad(key_id, key_version_id))
+            .open(&self.key, &self.version_aad(version))
             .map_err(|Invalid| Error::new(Status::KeystoreTampered))
+    }
+
+    /// What will tell later whether material is this one, without telling anything of it.
+    pub fn check_of(&self, key_id: Uuid, material: &KeyBytes) -> Result<MaterialCheck> {
+        let digest = digest_of(key_id, material);
+        SealedKey::seal(&self.key, &self.check_aad(key_id), &digest).map(MaterialCheck)
+    }
+
+    /// Whether material is the one that the check was made of.
+    pub fn is_same(&self, check: &MaterialCheck, key_id: Uuid, material: &KeyBytes) -> bool {
+        let digest = digest_of(key_id, material);
+        match check.0.open(&self.key, &self.check_aad(key_id)) {
+            Ok(first) => first.ct_eq(&digest).to_bool(),
+            Err(Invalid) => false,
+        }
+    }
+
+    /// The check under another store key.
+    pub(crate) fn reseal_check(
+        &self,
+        check: &MaterialCheck,
+        key_id: Uuid,
+        new: &StoreKey,
+    ) -> Result<MaterialCheck> {
+        let digest = check.0.open(&self.key, &self.check_aad(key_id));
+        let digest = digest.map_err(|Invalid| Error::new(Status::KeystoreTampered))?;
+        SealedKey::seal(&new.key, &new.check_aad(key_id), &digest).map(MaterialCheck)
+    }
+
+    /// Seals bytes that leave the keystore and come back: nonce, ciphertext, tag, commitment.
+    pub fn seal_bytes(&self, aad: &[u8], bytes: &[u8]) -> Result<Vec<u8>> {
+        let mut sealed = vec![0; SEAL_LEN + bytes.len()];
+        let (nonce, rest) = sealed.split_at_mut(NONCE_LEN);
+        random::fill(nonce)?;
+        let mut fixed = [0; NONCE_LEN];
+        fixed.copy_from_slice(nonce);
+        let (text, tail) = rest.split_at_mut(bytes.len());
+        text.copy_from_slice(bytes);
+        let closing = self.key.seal(&fixed, aad, text);
+        tail[..TAG_LEN].copy_from_slice(&closing.tag);
+        tail[TAG_LEN..].copy_from_slice(&closing.commitment);
+        Ok(sealed)
+    }
+
+    /// Opens what [`StoreKey::seal_bytes`] sealed; `None` where it does not open.
+    pub fn open_bytes(&self, aad: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let (nonce, rest) = sealed.split_first_chunk::<NONCE_LEN>()?;
+        let (rest, commitment) = rest.split_last_chunk()?;
+        let (text, tag) = rest.split_last_chunk()?;
+        let closing = Closing {
+            tag: *tag,
+            commitment: *commitment,
+        };
+        let mut bytes = Zeroizing::new(text.to_vec());
+        self.key.open(nonce, aad, &mut bytes, &closing).ok()?;
+        Some(bytes)
     }
 
     /// Closes a file: `labelled` is [`KEYSTORE_LABEL`] and the bytes.
@@ -82,17 +136,51 @@ impl StoreKey {
         self.key.open(&nonce, labelled, &mut [], &closing)
     }
 
-    fn version_aad(&self, key_id: Uuid, key_version_id: Uuid) -> Vec<u8> {
+    fn version_aad(&self, version: VersionName) -> Vec<u8> {
         [
             VERSION_LABEL,
             self.keystore_id.as_bytes(),
+            version.key_id.as_bytes(),
+            version.key_version_id.as_bytes(),
+            &[version.origin.byte()],
+        ]
+        .concat()
+    }
+
+    fn check_aad(&self, key_id: Uuid) -> Vec<u8> {
+        [
+            MATERIAL_CHECK_LABEL,
+            self.keystore_id.as_bytes(),
             key_id.as_bytes(),
-            key_version_id.as_bytes(),
-            &[MADE_HERE],
         ]
         .concat()
     }
 }
+
+/// Material is random, so that its digest tells nothing; it is sealed all the same.
+fn digest_of(key_id: Uuid, material: &KeyBytes) -> KeyBytes {
+    let mut hash = Sha256::new();
+    hash.update(MATERIAL_CHECK_LABEL);
+    hash.update(key_id.as_bytes());
+    hash.update(&material[..]);
+    Zeroizing::new(hash.finalize().into())
+}
+
+/// What the seal of a version's material binds.
+#[derive(Clone, Copy)]
+pub struct VersionName {
+    /// The CMK.
+    pub key_id: Uuid,
+    /// The version.
+    pub key_version_id: Uuid,
+    /// Where its material comes from.
+    pub origin: Origin,
+}
+
+/// Tells one material from another, for whoever has the store key.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MaterialCheck(SealedKey);
 
 /// A key of 32 bytes, sealed: nonce, ciphertext, tag, commitment.
 #[derive(Clone, PartialEq, Eq)]

@@ -70,12 +70,27 @@ impl View {
         self.epoch
     }
 
+    /// The CMKs that are not gone, in order of creation.
+    pub fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.state
+            .keys
+            .iter()
+            .map(Arc::as_ref)
+            .filter(|key| !key.is_gone())
+    }
+
     /// The CMK of this id.
     pub fn key(&self, key_id: Uuid) -> Result<&Key> {
         self.keys
             .get(&key_id)
             .map(|index| self.state.keys[*index].as_ref())
+            .filter(|key| !key.is_gone())
             .ok_or(Error::new(Status::KeyNotFound))
+    }
+
+    /// How many versions there are.
+    pub fn versions(&self) -> usize {
+        self.versions.len()
     }
 
     /// The id of the CMK that an alias points to.
@@ -95,17 +110,21 @@ impl View {
     }
 }
 
-/// A file read anew gives new versions; the cache's entries hang on the old ones.
+/// A file read anew gives new versions; the cache's entries and the counts hang on the old ones.
 fn keep_expanded(state: &mut State, previous: &View) {
     for key in &mut state.keys {
         let Some(key) = Arc::get_mut(key) else {
             continue;
         };
         for version in &mut key.versions {
-            if let Some((_, old)) = previous.versions.get(&version.key_version_id)
-                && old.sealed_material == version.sealed_material
-            {
+            let Some((_, old)) = previous.versions.get(&version.key_version_id) else {
+                continue;
+            };
+            if old.sealed_material == version.sealed_material {
                 *version = Arc::clone(old);
+            } else {
+                // The same version, sealed anew.
+                version.live.unwraps.add(old.live.unwraps.take());
             }
         }
     }

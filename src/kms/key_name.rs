@@ -46,7 +46,8 @@ impl<'a> KeyName<'a> {
         match self {
             KeyName::Alias(alias) => view.key(view.alias(alias)?),
             KeyName::Id(id) => view.key(*id),
-            KeyName::Foreign | KeyName::Unknown => Err(Error::new(Status::KeyNotFound)),
+            KeyName::Foreign => Err(Error::new(Status::KeyNotFound)),
+            KeyName::Unknown => Err(NO_NAME),
         }
     }
 
@@ -73,10 +74,16 @@ impl<'a> KeyName<'a> {
         match self {
             KeyName::Id(id) => Ok(*id),
             KeyName::Alias(_) => Err(Error::new(Status::UnsupportedAlias)),
-            KeyName::Foreign | KeyName::Unknown => Err(Error::new(Status::KeyNotFound)),
+            KeyName::Foreign => Err(Error::new(Status::KeyNotFound)),
+            KeyName::Unknown => Err(NO_NAME),
         }
     }
 }
+
+const NO_NAME: Error = Error::constant(
+    Status::KeyNotFound,
+    "The specified Key is not found: what was given is no CMK id, ARN or alias/NAME.",
+);
 
 /// An id: 36 characters, lower-case. No other spelling of a UUID will do.
 pub fn parse_id(text: &str) -> Option<Uuid> {

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::LEN;
 
+const NO_TEXT: &str = "does not hold hex or base64 of 32 bytes";
 const NEITHER: &str = "does not hold 32 raw bytes, nor hex or base64 of 32 bytes";
 
 /// A file's content: raw, hex or base64; a line end after text is allowed.
@@ -22,7 +23,7 @@ pub(super) fn from_file(content: &[u8], key: &mut [u8]) -> Result<(), &'static s
         key.copy_from_slice(content);
         return Ok(());
     }
-    from_text(content, key)
+    from_text(content, key).map_err(|_| NEITHER)
 }
 
 /// Hex or base64.
@@ -38,7 +39,7 @@ pub(super) fn from_text(text: &[u8], key: &mut [u8]) -> Result<(), &'static str>
             key.copy_from_slice(&decoded[..LEN]);
             Ok(())
         }
-        _ => Err(NEITHER),
+        _ => Err(NO_TEXT),
     }
 }
 
@@ -59,6 +60,6 @@ fn digit(character: u8) -> Result<u8, &'static str> {
         b'0'..=b'9' => Ok(character - b'0'),
         b'a'..=b'f' => Ok(character - b'a' + 10),
         b'A'..=b'F' => Ok(character - b'A' + 10),
-        _ => Err(NEITHER),
+        _ => Err(NO_TEXT),
     }
 }

@@ -11,8 +11,18 @@ use crate::error::{Error, Result, Status};
 use crate::secret::fork;
 use crate::secret::heap::SecretBytes;
 
-/// Reads a file that only its owner may read, of at most `most` bytes.
-pub(super) fn read(path: &Path, most: usize) -> Result<SecretBytes> {
+/// Who else may be able to read a file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Readers {
+    /// Nobody.
+    OwnerOnly,
+    /// systemd lets a service read its credentials by an access list, whose mask looks like the bits
+    /// of the group.
+    GroupAsSystemdShowsIt,
+}
+
+/// Reads a file that nobody else may read or change, of at most `most` bytes.
+pub(super) fn read(path: &Path, most: usize, readers: Readers) -> Result<SecretBytes> {
     let shown = path.display();
     let io = |error: std::io::Error| refused(format!("{shown}: {error}"));
     let _gate = fork::enter();
@@ -27,7 +37,11 @@ pub(super) fn read(path: &Path, most: usize) -> Result<SecretBytes> {
         return Err(refused(format!("{shown} is not a regular file")));
     }
     let mode = metadata.permissions().mode();
-    if mode & 0o077 != 0 {
+    let forbidden = match readers {
+        Readers::OwnerOnly => 0o077,
+        Readers::GroupAsSystemdShowsIt => 0o037,
+    };
+    if mode & forbidden != 0 {
         return Err(refused(format!(
             "{shown} may be used by group or others (mode {:04o}); make it 0600 or 0400",
             mode & 0o7777

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result, Status};
 use crate::secret::heap::SecretBytes;
+use file::Readers;
 
 /// The length of a root key.
 pub const LEN: usize = 32;
@@ -77,12 +78,15 @@ impl Source {
     /// Follows the source.
     pub fn load(&self) -> Result<RootKey> {
         match self {
-            Source::File(path) => key_file(path),
+            Source::File(path) => key_file(path, Readers::OwnerOnly),
             Source::Credential(name) => {
                 let Some(directory) = env::var_os("CREDENTIALS_DIRECTORY") else {
                     return Err(refused("CREDENTIALS_DIRECTORY is not set"));
                 };
-                key_file(&Path::new(&directory).join(name))
+                key_file(
+                    &Path::new(&directory).join(name),
+                    Readers::GroupAsSystemdShowsIt,
+                )
             }
             Source::Environment(name) => environment(name),
             Source::PassphraseFile(path) => passphrase_file(path),
@@ -90,9 +94,9 @@ impl Source {
     }
 }
 
-fn key_file(path: &Path) -> Result<RootKey> {
+fn key_file(path: &Path, readers: Readers) -> Result<RootKey> {
     // Hex is the longest form: 64 characters and a line end.
-    let content = file::read(path, 66)?;
+    let content = file::read(path, 66, readers)?;
     let mut key = secret(LEN)?;
     encoding::from_file(&content, &mut key)
         .map_err(|why| refused(format!("{} {why}", path.display())))?;
@@ -100,7 +104,7 @@ fn key_file(path: &Path) -> Result<RootKey> {
 }
 
 fn passphrase_file(path: &Path) -> Result<RootKey> {
-    let content = file::read(path, LONGEST_PASSPHRASE)?;
+    let content = file::read(path, LONGEST_PASSPHRASE, Readers::OwnerOnly)?;
     let text = encoding::without_line_end(&content);
     if text.is_empty() {
         return Err(refused(format!("{} is empty", path.display())));
@@ -112,12 +116,18 @@ fn environment(name: &str) -> Result<RootKey> {
     use std::os::unix::ffi::OsStringExt;
     use zeroize::Zeroizing;
 
+    // Somebody may have given the key itself for a name: only what looks like one is shown.
+    let like_a_name = name.len() <= 40
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
+    let name_shown = if like_a_name { name } else { "(not shown)" };
     let value = env::var_os(name)
-        .ok_or_else(|| refused(format!("the environment variable {name} is not set")))?;
+        .ok_or_else(|| refused(format!("the environment variable {name_shown} is not set")))?;
     let value = Zeroizing::new(value.into_vec());
     let mut key = secret(LEN)?;
     encoding::from_text(&value, &mut key)
-        .map_err(|why| refused(format!("the environment variable {name} {why}")))?;
+        .map_err(|why| refused(format!("the environment variable {name_shown} {why}")))?;
     Ok(RootKey::Key(key))
 }
 

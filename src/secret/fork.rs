@@ -150,6 +150,18 @@ fn register() {
     }
 }
 
+/// Prepare handlers run in the reverse order of their registration. Ours must not wait for the library to
+/// come to rest while a lock of the host's own handler is free to be taken by a thread inside the library:
+/// so it registers before the host's code runs, as soon as the library is loaded, and runs after theirs.
+#[used]
+#[cfg_attr(target_os = "linux", unsafe(link_section = ".init_array"))]
+static REGISTER_EARLY: extern "C" fn() = {
+    extern "C" fn register_early() {
+        register();
+    }
+    register_early
+};
+
 extern "C" fn before_fork() {
     // Already held where the handlers are registered twice.
     let held = FORKING.take().unwrap_or_else(|| {

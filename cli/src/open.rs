@@ -1,0 +1,138 @@
+//! From the global options to a client of the library.
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use kmsbox::audit::Sink;
+use kmsbox::kms::Kms;
+use kmsbox::options::{Options, Place};
+use kmsbox::root_key::Source;
+
+use crate::failure::{Failure, Result};
+
+/// Options that every subcommand takes.
+#[derive(Args)]
+#[command(next_help_heading = "Options of every command")]
+pub struct Global {
+    /// The keystore file
+    #[arg(
+        long,
+        global = true,
+        env = "KMSBOX_KEYSTORE",
+        hide_env_values = true,
+        value_name = "PATH"
+    )]
+    pub keystore: Option<PathBuf>,
+
+    /// Where the root key is: file:PATH, credential:NAME, env:NAME, passphrase-file:PATH
+    #[arg(
+        long,
+        global = true,
+        env = "KMSBOX_ROOT_KEY",
+        hide_env_values = true,
+        value_name = "SOURCE"
+    )]
+    pub root_key: Option<String>,
+
+    /// Append a line about each operation to this file
+    #[arg(
+        long,
+        global = true,
+        env = "KMSBOX_AUDIT_LOG",
+        hide_env_values = true,
+        value_name = "PATH"
+    )]
+    pub audit_log: Option<PathBuf>,
+
+    /// Write JSON, for programs
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// Do not ask before something is lost
+    #[arg(short, long, global = true)]
+    pub yes: bool,
+}
+
+/// Whether a command may change the keystore.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// It only looks: permission to read the file is enough.
+    Read,
+    /// It may change something.
+    Write,
+}
+
+impl Global {
+    /// Opens the keystore.
+    pub fn open(&self, access: Access) -> Result<Kms> {
+        Ok(Kms::open(&self.options(access)?)?)
+    }
+
+    /// The library's options, without looking at any file.
+    pub fn options(&self, access: Access) -> Result<Options> {
+        let mut options = Options::default();
+        options.keystore = Some(Place::File(self.keystore()?.to_owned()));
+        options.read_only = access == Access::Read;
+        options.audit = self.audit_log.clone().map(Sink::File);
+        options.set("root_key", self.root_key()?)?;
+        Ok(options)
+    }
+
+    /// The keystore's path.
+    pub fn keystore(&self) -> Result<&Path> {
+        match self.keystore.as_deref() {
+            None => Err(Failure::Usage(
+                "Which keystore? Give --keystore PATH or set KMSBOX_KEYSTORE.".to_owned(),
+            )),
+            Some(path) if path == Path::new("memory:") => Err(Failure::Usage(
+                "A keystore in memory would end with this command; name a file.".to_owned(),
+            )),
+            Some(path) => Ok(path),
+        }
+    }
+
+    /// The root key's source, as the option has it.
+    pub fn root_key(&self) -> Result<&str> {
+        let source = self.root_key.as_deref().ok_or_else(|| {
+            Failure::Usage(
+                "Where is the root key? Give --root-key SOURCE or set KMSBOX_ROOT_KEY, for \
+                 instance file:/etc/kmsbox/root.key."
+                    .to_owned(),
+            )
+        })?;
+        source_of(source).map(|_| source)
+    }
+}
+
+/// Understands a source of a root key. What is no source may be a root key given by mistake: it is
+/// not repeated.
+pub fn source_of(text: &str) -> Result<Source> {
+    const KINDS: [&str; 4] = ["file:", "credential:", "env:", "passphrase-file:"];
+    if !KINDS.iter().any(|kind| text.starts_with(kind)) {
+        return Err(Failure::Usage(
+            "The source of a root key begins with file:, credential:, env: or passphrase-file:. \
+             The root key itself does not belong on a command line."
+                .to_owned(),
+        ));
+    }
+    Source::parse(text).map_err(|why| Failure::Usage(format!("The root key's source: {why}.")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_key_given_by_mistake_is_not_repeated() {
+        let key = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+        for mistake in [key.to_owned(), format!("hex:{key}")] {
+            match source_of(&mistake) {
+                Err(Failure::Usage(text)) => assert!(!text.contains("0011"), "{text}"),
+                _ => panic!("{mistake} is no source"),
+            }
+        }
+        assert!(source_of("file:/k").is_ok());
+        assert!(matches!(source_of("file:"), Err(Failure::Usage(_))));
+    }
+}

@@ -1,0 +1,158 @@
+//! Aliases: names that point to CMKs.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+
+use super::key_name::{ALIAS_PREFIX, KeyName};
+use super::{Kms, Page, PageOf};
+use crate::action::Action;
+use crate::audit::Event;
+use crate::clock::Timestamp;
+use crate::error::{Error, Result, Status};
+use crate::keystore::Patience;
+use crate::keystore::state::{Alias, KeyState};
+use crate::request_id::Call;
+
+/// The most characters of an alias after its prefix.
+const ALIAS_MAX: usize = 255;
+/// Aliases that the service keeps for itself.
+const RESERVED: &str = "alias/acs";
+
+impl Kms {
+    /// CreateAlias.
+    pub fn create_alias(&self, call: &Call, key_id: &str, alias: &str) -> Result<()> {
+        check_alias(alias)?;
+        let name = KeyName::parse(key_id).not_an_alias()?;
+        let event = Event::on(Action::CreateAlias, key_id);
+        self.change(call, &event, Patience::Configured, |draft| {
+            let id = self.permit_change(Action::CreateAlias, draft, name.id())?;
+            if draft.state.key_mut(id)?.state() == KeyState::PendingDeletion {
+                return Err(Error::new(Status::State));
+            }
+            if draft.state.alias(alias).is_some() {
+                return Err(Error::new(Status::AliasExists));
+            }
+            draft.state.aliases.push(Arc::new(Alias {
+                alias: alias.to_owned(),
+                key_id: id,
+                created: Timestamp::now(),
+            }));
+            Ok(((), None))
+        })
+    }
+
+    /// UpdateAlias: the alias points to another CMK.
+    pub fn update_alias(&self, call: &Call, key_id: &str, alias: &str) -> Result<()> {
+        check_alias(alias)?;
+        let name = KeyName::parse(key_id).not_an_alias()?;
+        let event = Event::on(Action::UpdateAlias, key_id);
+        self.change(call, &event, Patience::Configured, |draft| {
+            let old = draft.state.alias(alias).map(|alias| alias.key_id);
+            // The permission must cover the CMK that the alias leaves, too.
+            let old = old.ok_or(Error::new(Status::AliasNotFound));
+            self.permit_change(Action::UpdateAlias, draft, old)?;
+            let id = self.permit_change(Action::UpdateAlias, draft, name.id())?;
+            if draft.state.key_mut(id)?.state() == KeyState::PendingDeletion {
+                return Err(Error::new(Status::PendingDeletion));
+            }
+            for known in &mut draft.state.aliases {
+                if known.alias == alias {
+                    Arc::make_mut(known).key_id = id;
+                }
+            }
+            Ok(((), None))
+        })
+    }
+
+    /// DeleteAlias: the CMK stays as it is.
+    pub fn delete_alias(&self, call: &Call, alias: &str) -> Result<()> {
+        check_alias(alias)?;
+        let event = Event::on(Action::DeleteAlias, alias);
+        self.change(call, &event, Patience::Configured, |draft| {
+            let id = draft.state.alias(alias).map(|alias| alias.key_id);
+            let id = id.ok_or(Error::new(Status::AliasNotFound));
+            self.permit_change(Action::DeleteAlias, draft, id)?;
+            draft.state.aliases.retain(|known| known.alias != alias);
+            Ok(((), None))
+        })
+    }
+
+    /// ListAliases, in order of creation.
+    pub fn list_aliases(&self, call: &Call, page: PageOf) -> Result<Page<Arc<Alias>>> {
+        self.perform(call, &Event::new(Action::ListAliases), || {
+            self.permit(Action::ListAliases)?;
+            let view = self.keystore.view()?;
+            let aliases = view.state().aliases.iter();
+            let known = aliases.filter(|alias| view.key(alias.key_id).is_ok());
+            Ok((page.of(known.cloned()), None))
+        })
+    }
+
+    /// ListAliasesByKeyId, in order of creation.
+    pub fn list_aliases_by_key_id(
+        &self,
+        call: &Call,
+        key_id: &str,
+        page: PageOf,
+    ) -> Result<Page<Arc<Alias>>> {
+        let action = Action::ListAliasesByKeyId;
+        let name = KeyName::parse(key_id).not_an_alias()?;
+        self.perform(call, &Event::on(action, key_id), || {
+            self.permit(action)?;
+            self.on_view(|view| {
+                let found = name.id().and_then(|id| view.key(id));
+                let key = self.permit_on(action, view, found)?;
+                let aliases = view.state().aliases.iter();
+                let of_key = aliases.filter(|alias| alias.key_id == key.key_id);
+                Ok((page.of(of_key.cloned()), None))
+            })
+        })
+    }
+}
+
+fn check_alias(alias: &str) -> Result<()> {
+    let refuse = |why| Err(Error::invalid_parameter("AliasName", why));
+    let Some(name) = alias.strip_prefix(ALIAS_PREFIX) else {
+        return refuse("It does not begin with \"alias/\".");
+    };
+    if name.is_empty() || name.chars().count() > ALIAS_MAX {
+        return refuse("After \"alias/\" it has not 1 to 255 characters.");
+    }
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-/".contains(&byte);
+    if !name.bytes().all(allowed) {
+        return refuse("It has other characters than letters, digits, \"_\", \"-\" and \"/\".");
+    }
+    if alias.starts_with(RESERVED) {
+        return refuse("What begins with \"alias/acs\" is reserved.");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn aliases_have_their_form() {
+        let longest = format!("alias/{}", "a".repeat(255));
+        for right in ["alias/a", "alias/Orders_2-x/y", &longest] {
+            assert_eq!(check_alias(right), Ok(()), "{right}");
+        }
+        let too_long = format!("{longest}a");
+        for wrong in [
+            "",
+            "orders",
+            "alias/",
+            "alias/a b",
+            "alias/é",
+            "Alias/a",
+            "alias/acs",
+            "alias/acs/oss",
+            "alias/a.b",
+            &too_long,
+        ] {
+            let error = check_alias(wrong).unwrap_err();
+            assert_eq!(error.status(), Status::InvalidParameter, "{wrong}");
+        }
+    }
+}

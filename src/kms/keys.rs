@@ -1,0 +1,367 @@
+//! CMKs: made, described, enabled and disabled, deleted.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::key_name::KeyName;
+use super::versions::new_version;
+use super::{KeyUse, Kms, Page, PageOf, tags};
+use crate::action::Action;
+use crate::audit::Event;
+use crate::clock::Timestamp;
+use crate::error::{Error, Result, Status};
+use crate::keystore::state::{Key, KeyState, Origin, Rotation, Tag, Version};
+use crate::keystore::{Draft, Patience};
+use crate::random;
+use crate::request_id::Call;
+
+/// The most characters of a description.
+const DESCRIPTION_MAX: usize = 8192;
+/// How long a deletion window may be, in days.
+const WINDOW_DAYS: std::ops::RangeInclusive<u64> = 7..=366;
+const DAY: u64 = 24 * 60 * 60;
+
+/// What CreateKey is told.
+#[derive(Clone, Debug, Default)]
+pub struct NewKey {
+    /// At most 8192 characters.
+    pub description: String,
+    /// Where its material comes from.
+    pub origin: Origin,
+    /// Seconds from one version to the next, where it gets them by itself.
+    pub rotation_interval: Option<u64>,
+    /// At most 20.
+    pub tags: Vec<Tag>,
+}
+
+/// What ListKeys looks for: a CMK must have one of the values of each filter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Filter {
+    /// One of these states.
+    State(Vec<String>),
+    /// One of these origins.
+    Origin(Vec<String>),
+    /// Whether any CMK passes, for what all CMKs here have in common.
+    Every(bool),
+}
+
+impl Kms {
+    /// CreateKey: a CMK with its first version. One with material of its owner waits for that.
+    pub fn create_key(&self, call: &Call, new: &NewKey) -> Result<Key> {
+        let mut keys = self.create_keys(call, new, 1)?;
+        keys.pop().ok_or(Error::new(Status::Internal))
+    }
+
+    /// CreateKey so many times in one write.
+    pub fn create_keys(&self, call: &Call, new: &NewKey, count: usize) -> Result<Vec<Key>> {
+        check_description(&new.description)?;
+        tags::check(&new.tags)?;
+        let event = Event {
+            count: (count != 1).then_some(count),
+            ..Event::new(Action::CreateKey)
+        };
+        self.change(call, &event, Patience::Configured, |draft| {
+            let keys: Vec<Key> = (0..count)
+                .map(|_| make_key(new, draft))
+                .collect::<Result<_>>()?;
+            let first = keys.first().map(KeyUse::of);
+            draft.state.keys.extend(keys.iter().cloned().map(Arc::new));
+            Ok((keys, first))
+        })
+    }
+
+    /// DescribeKey.
+    pub fn describe_key(&self, call: &Call, key_id: &str) -> Result<Key> {
+        self.read_key(call, Action::DescribeKey, key_id, |key| Ok(key.clone()))
+    }
+
+    /// ListKeys, in order of creation.
+    pub fn list_keys(&self, call: &Call, filters: &[Filter], page: PageOf) -> Result<Page<Uuid>> {
+        self.perform(call, &Event::new(Action::ListKeys), || {
+            self.permit(Action::ListKeys)?;
+            let view = self.keystore.view()?;
+            let wanted = view
+                .keys()
+                .filter(|key| filters.iter().all(|filter| filter.passes(key)))
+                .map(|key| key.key_id);
+            Ok((page.of(wanted), None))
+        })
+    }
+
+    /// UpdateKeyDescription.
+    pub fn update_key_description(
+        &self,
+        call: &Call,
+        key_id: &str,
+        description: &str,
+    ) -> Result<()> {
+        check_description(description)?;
+        self.change_key(call, Action::UpdateKeyDescription, key_id, |key| {
+            not_pending_deletion(key)?;
+            key.description = description.to_owned();
+            Ok(())
+        })
+    }
+
+    /// EnableKey.
+    pub fn enable_key(&self, call: &Call, key_id: &str) -> Result<()> {
+        self.change_key(call, Action::EnableKey, key_id, |key| {
+            switch(key, KeyState::Enabled)
+        })
+    }
+
+    /// DisableKey.
+    pub fn disable_key(&self, call: &Call, key_id: &str) -> Result<()> {
+        self.change_key(call, Action::DisableKey, key_id, |key| {
+            switch(key, KeyState::Disabled)
+        })
+    }
+
+    /// ScheduleKeyDeletion: from now on the CMK serves for nothing; when the window ends it is gone.
+    pub fn schedule_key_deletion(&self, call: &Call, key_id: &str, days: u64) -> Result<Timestamp> {
+        if !WINDOW_DAYS.contains(&days) {
+            return Err(Error::invalid_parameter(
+                "PendingWindowInDays",
+                "It is not within 7 and 366.",
+            ));
+        }
+        let delete_date = Timestamp::now().plus(days * DAY);
+        self.change_key(call, Action::ScheduleKeyDeletion, key_id, |key| {
+            if key.state() == KeyState::PendingDeletion {
+                return Err(Error::new(Status::State));
+            }
+            if key.deletion_protection.is_some() {
+                return Err(Error::constant(
+                    Status::State,
+                    "Keystate modified failed: deletion protection is on.",
+                ));
+            }
+            key.put_in = KeyState::PendingDeletion;
+            key.delete_date = Some(delete_date);
+            Ok(delete_date)
+        })
+    }
+
+    /// CancelKeyDeletion: the CMK is enabled again.
+    pub fn cancel_key_deletion(&self, call: &Call, key_id: &str) -> Result<()> {
+        self.change_key(call, Action::CancelKeyDeletion, key_id, |key| {
+            if key.state() != KeyState::PendingDeletion {
+                return Err(Error::new(Status::State));
+            }
+            key.delete_date = None;
+            key.put_in = match key.primary() {
+                Some(primary) if primary.sealed_material.is_none() => KeyState::PendingImport,
+                _ => KeyState::Enabled,
+            };
+            Ok(())
+        })
+    }
+
+    /// SetDeletionProtection, on with a description or off.
+    pub fn set_deletion_protection(
+        &self,
+        call: &Call,
+        key_id: &str,
+        protection: Option<&str>,
+    ) -> Result<()> {
+        self.change_key(call, Action::SetDeletionProtection, key_id, |key| {
+            not_pending_deletion(key)?;
+            key.deletion_protection = protection.map(str::to_owned);
+            Ok(())
+        })
+    }
+
+    /// CMKs whose deletion window has ended, and whose sealed bytes still stand in the file.
+    pub fn gone_keys(&self) -> Result<Vec<Uuid>> {
+        let view = self.keystore.look()?;
+        Ok(view.state().gone().map(|key| key.key_id).collect())
+    }
+
+    /// Drops the CMKs that are gone from the file; `confirmed` also where the clock may be wrong.
+    pub fn purge(&self, call: &Call, confirmed: bool) -> Result<Vec<Uuid>> {
+        let gone = self.gone_keys()?;
+        if gone.is_empty() {
+            return Ok(gone);
+        }
+        let event = Event {
+            count: Some(gone.len()),
+            ..Event::new(Action::Purge)
+        };
+        self.change(call, &event, Patience::Configured, |draft| {
+            draft.state.purge(confirmed)?;
+            Ok(((), None))
+        })?;
+        Ok(gone)
+    }
+
+    /// Reads something of one CMK, named in any way.
+    pub(super) fn read_key<R>(
+        &self,
+        call: &Call,
+        action: Action,
+        key_id: &str,
+        read: impl Fn(&Key) -> Result<R>,
+    ) -> Result<R> {
+        let name = KeyName::parse(key_id);
+        self.perform(call, &Event::on(action, key_id), || {
+            self.permit(action)?;
+            self.on_view(|view| {
+                let key = self.permit_on(action, view, name.find(view))?;
+                Ok((read(key)?, Some(KeyUse::of(key))))
+            })
+        })
+    }
+
+    /// Reads something of one CMK, named by id or ARN.
+    pub(super) fn read_key_by_id<R>(
+        &self,
+        call: &Call,
+        action: Action,
+        key_id: &str,
+        read: impl Fn(&Key) -> Result<R>,
+    ) -> Result<R> {
+        KeyName::parse(key_id).not_an_alias()?;
+        self.read_key(call, action, key_id, read)
+    }
+
+    /// Changes one CMK, named by id or ARN.
+    pub(super) fn change_key<R>(
+        &self,
+        call: &Call,
+        action: Action,
+        key_id: &str,
+        mut edit: impl FnMut(&mut Key) -> Result<R>,
+    ) -> Result<R> {
+        KeyName::parse(key_id).not_an_alias()?;
+        self.change_named_key(
+            call,
+            action,
+            key_id,
+            |_, name| name.id(),
+            |key, _| edit(key),
+        )
+    }
+
+    /// Changes one CMK; `resolve` says which names will do.
+    pub(super) fn change_named_key<R>(
+        &self,
+        call: &Call,
+        action: Action,
+        key_id: &str,
+        resolve: impl Fn(&Draft, &KeyName<'_>) -> Result<Uuid>,
+        mut edit: impl FnMut(&mut Key, &crate::keystore::store_key::StoreKey) -> Result<R>,
+    ) -> Result<R> {
+        let name = KeyName::parse(key_id);
+        self.change(
+            call,
+            &Event::on(action, key_id),
+            Patience::Configured,
+            |draft| {
+                let id = resolve(draft, &name);
+                let id = self.permit_change(action, draft, id)?;
+                let store_key = Arc::clone(&draft.store_key);
+                let key = draft.state.key_mut(id)?;
+                let result = edit(key, &store_key)?;
+                Ok((result, Some(KeyUse::of(key))))
+            },
+        )
+    }
+}
+
+fn make_key(new: &NewKey, draft: &Draft) -> Result<Key> {
+    let key_id = random::uuid()?;
+    let created = Timestamp::now();
+    let (version, put_in) = match new.origin {
+        Origin::MadeHere => (new_version(&draft.store_key, key_id)?, KeyState::Enabled),
+        Origin::External => (
+            Version::new(random::uuid()?, created, None),
+            KeyState::PendingImport,
+        ),
+    };
+    Ok(Key {
+        key_id,
+        created,
+        put_in,
+        origin: new.origin,
+        description: new.description.clone(),
+        delete_date: None,
+        deletion_protection: None,
+        rotation: new.rotation_interval.map(|interval_seconds| Rotation {
+            interval_seconds,
+            next: created.plus(interval_seconds),
+        }),
+        tags: new.tags.clone(),
+        imported: None,
+        primary_version: version.key_version_id,
+        versions: vec![Arc::new(version)],
+    })
+}
+
+fn switch(key: &mut Key, to: KeyState) -> Result<()> {
+    match key.state() {
+        KeyState::Enabled | KeyState::Disabled => {
+            key.put_in = to;
+            Ok(())
+        }
+        KeyState::PendingDeletion | KeyState::PendingImport => Err(Error::new(Status::State)),
+    }
+}
+
+/// Refuses what the API refuses while a CMK waits for its deletion.
+pub(super) fn not_pending_deletion(key: &Key) -> Result<()> {
+    match key.state() {
+        KeyState::PendingDeletion => Err(Error::new(Status::PendingDeletion)),
+        _ => Ok(()),
+    }
+}
+
+fn check_description(description: &str) -> Result<()> {
+    if description.chars().count() > DESCRIPTION_MAX {
+        return Err(Error::invalid_parameter(
+            "Description",
+            "It is longer than 8192 characters.",
+        ));
+    }
+    Ok(())
+}
+
+impl Filter {
+    fn passes(&self, key: &Key) -> bool {
+        let one_of = |values: &[String], value| values.iter().any(|known| known == value);
+        match self {
+            Filter::State(states) => one_of(states, key.state().name()),
+            Filter::Origin(origins) => one_of(origins, key.origin.name()),
+            Filter::Every(passes) => *passes,
+        }
+    }
+}
+
+impl KeyUse {
+    pub(super) fn of(key: &Key) -> Self {
+        KeyUse {
+            key_id: key.key_id,
+            key_version_id: key.primary_version,
+        }
+    }
+}
+
+impl PageOf {
+    /// Takes one page of the items and counts them all.
+    pub(super) fn of<T>(self, items: impl Iterator<Item = T>) -> Page<T> {
+        let start = self.number.saturating_sub(1).saturating_mul(self.size);
+        let end = start.saturating_add(self.size);
+        let mut page = Page {
+            items: Vec::new(),
+            total: 0,
+        };
+        for item in items {
+            if (start..end).contains(&page.total) {
+                page.items.push(item);
+            }
+            page.total += 1;
+        }
+        page
+    }
+}
