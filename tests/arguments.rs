@@ -39,13 +39,21 @@ use table::Fixture;
 const OK: i32 = 0;
 const INVALID_ARGUMENT: i32 = Status::InvalidArgument.number();
 
+/// Each has a table of its own: tests/encrypt/many_keys.rs, tests/encrypt/many_blobs.rs and
+/// tests/audit/callback.rs.
+const ELSEWHERE: [&str; 3] = [
+    "kms_generate_data_keys",
+    "kms_re_encrypt_many",
+    "kms_options_set_audit_callback",
+];
+
 #[test]
 fn the_tables_cover_every_exported_function() {
     let symbols = fs::read_to_string(root().join("abi/symbols.txt")).unwrap();
     let exported: BTreeSet<&str> = symbols.lines().collect();
     let fallible = table::FUNCTIONS.iter().map(|function| function.name);
     let others = others::FUNCTIONS.iter().map(|(name, _)| *name);
-    let covered: BTreeSet<&str> = fallible.chain(others).collect();
+    let covered: BTreeSet<&str> = fallible.chain(others).chain(ELSEWHERE).collect();
     assert_eq!(covered, exported);
 }
 

@@ -11,8 +11,12 @@ use std::process::Command;
 use kmsbox::blob;
 use kmsbox::context::Context;
 use kmsbox::error::Status;
+use kmsbox::keystore::state::{Origin, Tag};
 use kmsbox::kms::{Kms, NewKey};
 use kmsbox::options::Options;
+use kmsbox::request_id::Call;
+use kmsbox::root_key::Source;
+use rsa::pkcs8::DecodePublicKey;
 
 #[path = "support/hex.rs"]
 mod hex;
@@ -50,7 +54,7 @@ fn a_keystore_made_elsewhere_opens_and_unwraps_the_known_blobs() {
             let parsed = blob::parse(&case.blob).unwrap();
             for kms in [&by_key, &by_passphrase] {
                 let mut plaintext = vec![0; case.plaintext.len()];
-                let used = kms.decrypt(Some(ALIAS), &parsed, &context, &mut plaintext);
+                let used = kms.decrypt(&call(), Some(ALIAS), &parsed, &context, &mut plaintext);
                 assert_eq!(plaintext, case.plaintext, "{}", case.name);
                 let used = used.unwrap();
                 assert_eq!(*used.key_id.as_bytes(), known.key_id);
@@ -64,20 +68,20 @@ fn a_keystore_made_elsewhere_opens_and_unwraps_the_known_blobs() {
 fn a_keystore_made_elsewhere_can_be_written_on() {
     let place = Scratch::with_known_keystore();
     let kms = place.open().unwrap();
-    kms.create_key_version(&kms.describe_key(ALIAS).unwrap().key_id.to_string())
-        .unwrap();
+    let key_id = kms.describe_key(&call(), ALIAS).unwrap().key_id.to_string();
+    kms.create_key_version(&call(), &key_id).unwrap();
     let again = place.open().unwrap();
     let case = &known_answers().cases[0];
     let mut plaintext = vec![0; case.plaintext.len()];
     let parsed = blob::parse(&case.blob).unwrap();
     let context = Context::empty();
     again
-        .decrypt(None, &parsed, &context, &mut plaintext)
+        .decrypt(&call(), None, &parsed, &context, &mut plaintext)
         .unwrap();
     assert_eq!(plaintext, case.plaintext);
     assert!(
         again
-            .generate_data_key(ALIAS, &context, &mut [0; 32], &mut [0; 142])
+            .generate_data_key(&call(), ALIAS, &context, &mut [0; 32], &mut [0; 142])
             .is_ok()
     );
 }
@@ -161,12 +165,36 @@ fn another_program_reads_what_kmsbox_writes() {
         .unwrap();
     let kms = Kms::open(&options).unwrap();
     let description = "orders \"2026\" \u{e9}\u{10000}\n".to_owned();
-    let key = kms.create_key(&NewKey { description }).unwrap();
+    let tag = |key: &str| Tag {
+        key: key.to_owned(),
+        value: "\u{20ac}".to_owned(),
+    };
+    let new = NewKey {
+        description,
+        tags: vec![tag("team"), tag("stage")],
+        rotation_interval: Some(7 * 86_400),
+        ..NewKey::default()
+    };
+    let key = kms.create_key(&call(), &new).unwrap();
     let key_id = key.key_id.to_string();
-    kms.create_alias(&key_id, "alias/orders").unwrap();
-    kms.create_key_version(&key_id).unwrap();
-    let other = kms.create_key(&NewKey::default()).unwrap();
-    kms.disable_key(&other.key_id.to_string()).unwrap();
+    kms.create_alias(&call(), &key_id, "alias/orders").unwrap();
+    kms.create_key_version(&call(), &key_id).unwrap();
+    kms.set_deletion_protection(&call(), &key_id, Some("in use"))
+        .unwrap();
+    let other = kms.create_key(&call(), &NewKey::default()).unwrap();
+    kms.disable_key(&call(), &other.key_id.to_string()).unwrap();
+    let doomed = kms.create_key(&call(), &NewKey::default()).unwrap();
+    kms.schedule_key_deletion(&call(), &doomed.key_id.to_string(), 7)
+        .unwrap();
+    let external = || NewKey {
+        origin: Origin::External,
+        ..NewKey::default()
+    };
+    let waiting = kms.create_key(&call(), &external()).unwrap();
+    let imported = kms.create_key(&call(), &external()).unwrap();
+    let imported = imported.key_id.to_string();
+    let material = [0xd5; 32];
+    import(&kms, &imported, &material);
 
     let by_root_key = |command: &str| {
         let mut script = script();
@@ -177,9 +205,22 @@ fn another_program_reads_what_kmsbox_writes() {
     let said = run_ok(&mut by_root_key("keystore")).stdout;
     let found: serde_json::Value = serde_json::from_str(&said).unwrap();
     assert_eq!(found["keys"][&key_id].as_object().unwrap().len(), 2);
-    assert_eq!(found["keys"].as_object().unwrap().len(), 2);
-    assert_eq!(found["epoch"], 6);
+    assert_eq!(found["keys"].as_object().unwrap().len(), 4);
+    assert!(!said.contains(&waiting.key_id.to_string()));
+    assert_eq!(found["epoch"], 12);
     assert!(!said.contains("material"));
+    let shown = run_ok(by_root_key("keystore").arg("--show-material")).stdout;
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    let mut versions = shown["keys"][&imported].as_object().unwrap().values();
+    assert_eq!(*versions.next().unwrap(), "d5".repeat(32));
+
+    // Under a new store key all of it opens again.
+    let root = Source::parse(&format!("file:{}", root_key.display()));
+    let root = root.unwrap().load().unwrap();
+    kms.retire_root_key(&call(), None, Some(&root)).unwrap();
+    let said = run_ok(&mut by_root_key("keystore")).stdout;
+    let resealed: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(resealed["keys"], found["keys"]);
 
     for (len, context) in [
         (32, ""),
@@ -192,8 +233,14 @@ fn another_program_reads_what_kmsbox_writes() {
         let mut data_key = vec![0; len];
         let mut wrapped = vec![0; blob::len(len)];
         let parsed = Context::parse(context).unwrap();
-        kms.generate_data_key("alias/orders", &parsed, &mut data_key, &mut wrapped)
-            .unwrap();
+        kms.generate_data_key(
+            &call(),
+            "alias/orders",
+            &parsed,
+            &mut data_key,
+            &mut wrapped,
+        )
+        .unwrap();
         let file = place.secret("blob", &wrapped);
         let open = |context: &str| {
             let mut script = by_root_key("open");
@@ -226,7 +273,7 @@ fn another_program_opens_a_passphrase_slot_of_kmsbox() {
         .unwrap();
     Kms::open(&options)
         .unwrap()
-        .create_key(&NewKey::default())
+        .create_key(&call(), &NewKey::default())
         .unwrap();
     let keystore = |passphrase: &Path| {
         let mut script = script();
@@ -240,6 +287,20 @@ fn another_program_opens_a_passphrase_slot_of_kmsbox() {
     let refused = keystore(&wrong);
     assert!(!refused.status.success());
     assert!(refused.stderr.contains("no slot opens"));
+}
+
+fn call() -> Call {
+    Call::default()
+}
+
+fn import(kms: &Kms, key_id: &str, material: &[u8]) {
+    let parameters = kms.get_parameters_for_import(&call(), key_id).unwrap();
+    let public = rsa::RsaPublicKey::from_public_key_der(&parameters.public_key).unwrap();
+    let mut rng = rsa::rand_core::UnwrapErr(rand::rngs::SysRng);
+    let padding = rsa::Oaep::<sha2::Sha256>::new();
+    let wrapped = public.encrypt(&mut rng, padding, material).unwrap();
+    kms.import_key_material(&call(), key_id, &wrapped, &parameters.token, None)
+        .unwrap();
 }
 
 fn script() -> Command {

@@ -33,7 +33,7 @@ fn one_byte_short() {
             }
         }
     }
-    assert_eq!(tried, 5 * 4);
+    assert_eq!(tried, 7 * 4);
 }
 
 /// A capacity of 0, with or without a pointer, asks for the sizes.

@@ -28,7 +28,7 @@ fn a_handle_of_the_other_kind() {
             tried += 1;
         }
     }
-    assert_eq!(tried, 8);
+    assert_eq!(tried, 10);
 }
 
 #[test]

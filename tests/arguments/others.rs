@@ -101,7 +101,7 @@ fn status_name() {
         let name = format!("KMS_ERR_{}", status.name());
         assert_eq!(text(kms_status_name(status.number())), name);
     }
-    for unknown in [-1, 1, 99, 108, 903, i32::MIN, i32::MAX] {
+    for unknown in [-1, 1, 99, 110, 903, i32::MIN, i32::MAX] {
         assert_eq!(text(kms_status_name(unknown)), "KMS_ERR_UNKNOWN");
     }
 }

@@ -9,6 +9,7 @@ use kmsbox::ffi::context::kms_encryption_context;
 use kmsbox::ffi::data_key::{
     kms_decrypt, kms_generate_data_key, kms_generate_data_key_without_plaintext,
 };
+use kmsbox::ffi::encrypt::{kms_encrypt, kms_re_encrypt};
 use kmsbox::ffi::options::{
     kms_options_free, kms_options_new, kms_options_set, kms_options_set_root_key,
 };
@@ -84,6 +85,12 @@ const BLOB: Param = Param::Buffer(Buffer {
     secret: false,
     needed: 142,
     len: 142,
+});
+/// The blob of a blob.
+const TWICE_WRAPPED: Param = Param::Buffer(Buffer {
+    secret: false,
+    needed: 252,
+    len: 252,
 });
 /// The NUL needs room, but is not counted.
 const JSON: Param = Param::Buffer(Buffer {
@@ -340,6 +347,68 @@ pub const FUNCTIONS: &[Function] = &[
                 a[6].addr(),
                 a[7].cast(),
                 a[8].cast(),
+            ))
+        },
+        free: nothing,
+        tells_refusals: false,
+    },
+    Function {
+        name: "kms_encrypt",
+        params: &[
+            Param::Client,
+            Param::Required(ALIAS),
+            Param::Blob,
+            Param::InputLen(142),
+            Param::Context(CONTEXT),
+            TWICE_WRAPPED,
+            Param::Capacity,
+            Param::Len,
+            Param::Response,
+        ],
+        call: |a| {
+            c!(kms_encrypt(
+                a[0].cast(),
+                a[1].cast(),
+                a[2],
+                a[3].addr(),
+                a[4].cast(),
+                a[5],
+                a[6].addr(),
+                a[7].cast(),
+                a[8].cast(),
+            ))
+        },
+        free: nothing,
+        tells_refusals: false,
+    },
+    Function {
+        name: "kms_re_encrypt",
+        params: &[
+            Param::Client,
+            Param::Optional(ALIAS),
+            Param::Blob,
+            Param::InputLen(142),
+            Param::Bound(CONTEXT),
+            Param::Required(ALIAS),
+            Param::Context(CONTEXT),
+            BLOB,
+            Param::Capacity,
+            Param::Len,
+            Param::Response,
+        ],
+        call: |a| {
+            c!(kms_re_encrypt(
+                a[0].cast(),
+                a[1].cast(),
+                a[2],
+                a[3].addr(),
+                a[4].cast(),
+                a[5].cast(),
+                a[6].cast(),
+                a[7],
+                a[8].addr(),
+                a[9].cast(),
+                a[10].cast(),
             ))
         },
         free: nothing,

@@ -145,7 +145,7 @@ fn unknown_and_repeated_parameters_are_named() {
             "Action=GenerateDataKey&KeyId=KEY&EncryptionContxt=x",
             "EncryptionContxt",
         ),
-        ("Action=GenerateDataKey&KeyId=KEY&DryRun=true", "DryRun"),
+        ("Action=DescribeKey&KeyId=KEY&DryRun=true", "DryRun"),
         ("Action=Decrypt&CiphertextBlob=x&KeyId=KEY", "KeyId"),
         ("Action=ListKeys&=x", ""),
         ("Action=ListKeys&Action=ListKeys", "Action"),
@@ -256,7 +256,8 @@ fn a_long_message_is_cut_at_a_character() {
         let answer = client.call(&format!("Action={}", crate::client::form(&name)));
         let full = answer.json()["Message"].as_str().unwrap().to_owned();
         let refusal = answer.outcome.unwrap_err();
-        assert!(full.contains(&name));
+        let first: String = name.chars().take(64).collect();
+        assert!(full.contains(&first) && !full.contains(&format!("{first}\u{1f511}")));
         assert!(full.starts_with(&refusal.message));
         assert!((252..=255).contains(&refusal.message.len()));
     }

@@ -31,7 +31,12 @@ fn gets_the_key_back_and_keeps_one_cmk() {
         let lock = "orders.keystore.lock";
         let mut files = place.files();
         files.remove(lock);
-        let expected = ["data_key.blob", "orders.keystore", "root.key"];
+        let expected = [
+            "data_key.blob",
+            "orders.keystore",
+            "orders.keystore.usage",
+            "root.key",
+        ];
         assert!(files.iter().eq(&expected), "{files:?}");
     }
 }

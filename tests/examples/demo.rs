@@ -25,7 +25,7 @@ fn holds_and_says_so() {
         assert!(
             files
                 .iter()
-                .eq(["keystore", "orders.blob", "root.key"].iter()),
+                .eq(["keystore", "keystore.usage", "orders.blob", "root.key"].iter()),
             "{files:?}"
         );
 

@@ -10,7 +10,7 @@ Instead of --root-key-file (32 bytes, or their hex or base64): --root-key-hex HE
 pages suffice. Passphrase slots need Argon2id: cryptography 44 or later on OpenSSL 3.2.
 """
 
-import argparse, base64, hmac, json, re, struct, sys, uuid
+import argparse, base64, hashlib, hmac, json, re, struct, sys, uuid
 
 from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -87,6 +87,13 @@ def open_blob(key, blob, context):
 
 # The keystore: docs/keystore-format.md.
 
+MEMBERS = {*"format keystore_id epoch written clock slots keys aliases seal".split()}
+KEY_MEMBERS = {
+    *"key_id created state origin description delete_date deletion_protection rotation".split(),
+    *"tags imported primary_version versions".split(),
+}
+STATES = ["Enabled", "Disabled", "PendingDeletion", "PendingImport"]
+
 
 def sealed(text, plaintext_len):
     """Base64 of nonce, ciphertext, tag and commitment."""
@@ -138,16 +145,36 @@ def open_keystore(raw, kind, secret):
     need(closing[:11] == b'  "seal": "' and closing[107:] == b'"\n}\n', "end of the keystore")
     store = json.loads(raw)
     need(1 <= len(store["slots"]) <= 4, "number of slots")
+    need(set(store) <= MEMBERS, "a member that this page does not know")
+    need(all(set(key) <= KEY_MEMBERS for key in store["keys"]), "a CMK's member")
+    need(all(key["state"] in STATES for key in store["keys"]), "a CMK's state")
     store_key = open_any_slot(store, kind, secret)
     unseal(store_key, b"kmsbox/keystore/v1\0" + body, *sealed(store["seal"], 0))
     material = {}
     for key in store["keys"]:
+        external = key.get("origin", "Aliyun_KMS") == "EXTERNAL"
         for version in key["versions"]:
             names = key["key_id"], version["key_version_id"]
+            if "sealed_material" not in version:
+                need(external and key["state"].startswith("Pending"), "material is missing")
+                continue
             ids = b"".join(map(id_bytes, (store["keystore_id"], *names)))
-            aad = b"kmsbox/version/v1\0" + ids + b"\0"
+            aad = b"kmsbox/version/v1\0" + ids + (b"\1" if external else b"\0")
             material[names] = unseal(store_key, aad, *sealed(version["sealed_material"], 32))
+        if "imported" in key:
+            check_material(store, store_key, key, material)
     return store, material
+
+
+def check_material(store, store_key, key, material):
+    """What is imported is what was imported first."""
+    label, key_id = b"kmsbox/material-check/v1\0", id_bytes(key["key_id"])
+    aad = label + id_bytes(store["keystore_id"]) + key_id
+    check = unseal(store_key, aad, *sealed(key["imported"]["check"], 32))
+    for (of, _), secret in material.items():
+        if of == key["key_id"]:
+            digest = hashlib.sha256(label + key_id + secret).digest()
+            need(hmac.compare_digest(check, digest), "the material's check does not hold")
 
 
 # The commands.

@@ -54,6 +54,12 @@ fn one_bit_flipped_is_found_at_open() {
 fn one_byte_changed_is_found_by_an_open_client() {
     let (place, client, key_id) = place_with_key();
     let genuine = fs::read(place.keystore()).unwrap();
+    let position = |text: &[u8]| {
+        let mut windows = genuine.windows(text.len());
+        windows.position(|window| window == text).unwrap()
+    };
+    // A slot of another name may be that of a new store key, which this client cannot open.
+    let slot_id = position(b"\"slot_id\": \"") + 12;
     next_tick();
     for at in 0..genuine.len() {
         let altered = genuine[at] ^ 1 << (at % 8);
@@ -66,12 +72,18 @@ fn one_byte_changed_is_found_by_an_open_client() {
             poke(&place, at, altered);
         }
         let before = picture(&place.keystore());
-        let tampered = Some(Status::KeystoreTampered);
+        let expected = match at {
+            _ if (slot_id..slot_id + 36).contains(&at) => {
+                [Status::KeystoreTampered, Status::RootKey]
+            }
+            _ => [Status::KeystoreTampered; 2],
+        };
         let used = client.call(&format!("Action=GenerateDataKey&KeyId={key_id}"));
-        assert_eq!(status(used.outcome), tampered, "byte {at}");
+        let found = status(used.outcome).unwrap();
+        assert!(expected.contains(&found), "byte {at}: {found:?}");
         if at % 16 == 0 {
             let changed = client.call("Action=CreateKey");
-            assert_eq!(status(changed.outcome), tampered, "byte {at}");
+            assert_eq!(status(changed.outcome), Some(found), "byte {at}");
         }
         assert_eq!(picture(&place.keystore()), before);
         poke(&place, at, genuine[at]);

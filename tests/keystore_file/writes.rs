@@ -83,7 +83,7 @@ fn a_refused_change_writes_nothing() {
     let (place, client, key_id) = place_with_key();
     let before = picture(&place.keystore());
     for request in [
-        "Action=CreateKey&Origin=EXTERNAL",
+        "Action=CreateKey&Origin=elsewhere",
         "Action=CreateAlias&KeyId=KEY&AliasName=alias/a",
         "Action=CreateAlias&KeyId=KEY&AliasName=wrong",
         "Action=DisableKey&KeyId=00000000-0000-4000-8000-000000000000",

@@ -172,6 +172,7 @@ fn what_a_client_says_of_itself() {
         "ReadOnly",
         "Permissions",
         "RefreshIntervalMs",
+        "Audited",
         "KeyMemory",
         "HardwareAes",
     ];

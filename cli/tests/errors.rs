@@ -1,0 +1,219 @@
+//! Each way to fail: its exit code, and one sentence on standard error.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+
+use support::{Place, ended, source};
+
+#[test]
+fn the_service_refuses_with_one() {
+    let place = Place::with_key();
+    for (args, said) in [
+        (
+            &["describe", "alias/none"][..],
+            "kmsbox: KMS_ERR_ALIAS_NOT_FOUND (Forbidden.AliasNotFound): ",
+        ),
+        (
+            &["rotate", "5b1c2f6e-8a0d-4c0b-9a58-4f3c8d1e7a90"],
+            "kmsbox: KMS_ERR_KEY_NOT_FOUND (Forbidden.KeyNotFound): ",
+        ),
+        (
+            &["generate-data-key", "alias/orders", "--bytes", "1025"],
+            "kmsbox: KMS_ERR_INVALID_PARAMETER (InvalidParameter): ",
+        ),
+        (
+            &["decrypt", "--blob", "AAAA"],
+            "kmsbox: KMS_ERR_NOT_A_BLOB (InvalidParameter): ",
+        ),
+        (
+            &["cancel-deletion", "alias/orders"],
+            "kmsbox: KMS_ERR_STATE (Rejected.StateModifiedFailed): ",
+        ),
+        (
+            &["call", "Action=Fly"],
+            "kmsbox: KMS_ERR_UNSUPPORTED_OPERATION (UnsupportedOperation): ",
+        ),
+        (
+            &[
+                "root-key",
+                "retire",
+                "5b1c2f6e-8a0d-4c0b-9a58-4f3c8d1e7a90",
+                "-y",
+            ],
+            "kmsbox: KMS_ERR_INVALID_PARAMETER (InvalidParameter): ",
+        ),
+        (
+            &["schedule-deletion", "alias/orders", "--days", "6", "-y"],
+            "kmsbox: KMS_ERR_INVALID_PARAMETER (InvalidParameter): ",
+        ),
+    ] {
+        let stderr = place.fails(1, args);
+        assert!(stderr.starts_with(said), "{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    }
+}
+
+#[test]
+fn a_wrong_command_line_is_two() {
+    let place = Place::with_key();
+    for args in [
+        &[][..],
+        &["fly"],
+        &["list", "--loud"],
+        &["describe"],
+        &["create-key", "--rotate-every", "6d"],
+        &["create-key", "--count", "2", "--alias", "alias/x"],
+        &["rotate", "alias/orders", "--every", "90d", "--never"],
+        &["protect", "alias/orders", "perhaps"],
+        &["encrypt", "alias/orders", "--context", "novalue"],
+        &["generate-data-key", "alias/orders", "--plaintext", "-"],
+        &[
+            "call",
+            "Action=Encrypt",
+            "KeyId=alias/orders",
+            "Plaintext=swordfish",
+        ],
+        &["import", "alias/orders"],
+        &["root-key", "retire"],
+        &["--root-key", "swordfish", "list"],
+        &["--keystore", "memory:", "list"],
+        &["init", "--keystore", "other", "--keystore-id", "no-id"],
+    ] {
+        let stderr = place.fails(2, args);
+        assert!(!stderr.contains("swordfish"), "{stderr}");
+    }
+    let mut command = place.command(&["list"]);
+    command.env_remove("KMSBOX_KEYSTORE");
+    let without = ended(command, b"");
+    assert_eq!(without.code, 2);
+    assert!(without.stderr.contains("KMSBOX_KEYSTORE"));
+}
+
+#[test]
+fn files_that_cannot_be_used_are_three() {
+    let place = Place::with_key();
+    let other = Place::new();
+    let wrong_key = source(&other.path("root.key"));
+    place.write("text", "not a keystore");
+    for (args, said) in [
+        (
+            &["--keystore", "none", "list"][..],
+            "KMS_ERR_KEYSTORE_NOT_FOUND",
+        ),
+        (&["--keystore", "text", "list"], "KMS_ERR_NOT_A_KEYSTORE"),
+        (&["--root-key", &wrong_key, "list"], "KMS_ERR_ROOT_KEY"),
+        (
+            &["--root-key", "file:none", "list"],
+            "KMS_ERR_INVALID_OPTION",
+        ),
+        (&["decrypt", "none.blob"], "none.blob"),
+        (&["init"], "there already"),
+        (&["backup", "text"], "there already"),
+        (
+            &["--audit-log", "none/audit", "list"],
+            "KMS_ERR_AUDIT_FAILED",
+        ),
+    ] {
+        let stderr = place.fails(3, args);
+        assert!(stderr.contains(said), "{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    }
+    // The two inits above left things as they were.
+    assert_eq!(place.read("text"), b"not a keystore");
+    place.ok(&["verify"]);
+
+    let mut bytes = place.read("keystore");
+    let at = bytes
+        .windows(7)
+        .position(|part| part == b"Enabled")
+        .unwrap();
+    bytes[at] ^= 1;
+    place.write("altered", bytes);
+    assert!(
+        place
+            .fails(3, &["--keystore", "altered", "list"])
+            .contains("KMS_ERR_KEYSTORE_TAMPERED")
+    );
+    fs::set_permissions(place.path("root.key"), fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(place.fails(3, &["list"]).contains("0644"));
+}
+
+#[test]
+fn nobody_to_confirm_is_five_and_changes_nothing() {
+    let place = Place::with_key();
+    let before = place.read("keystore");
+    let slot = place.json(&["root-key", "list"])["RootKeys"][0]["SlotId"].clone();
+    let slot = slot.as_str().unwrap();
+    for args in [
+        &["schedule-deletion", "alias/orders"][..],
+        &["delete-material", "alias/orders"],
+        &["root-key", "retire", slot],
+        &["root-key", "retire", "--reseal"],
+        &[
+            "call",
+            "Action=ScheduleKeyDeletion",
+            "KeyId=x",
+            "PendingWindowInDays=7",
+        ],
+        &["call", "Action=%44eleteKeyMaterial&KeyId=x"],
+    ] {
+        let stderr = place.fails(5, args);
+        assert!(stderr.contains("--yes"), "{stderr}");
+        // An answer in a pipe is no answer of a person.
+        assert_eq!(place.piped(args, b"yes\n").code, 5);
+    }
+    assert_eq!(place.read("keystore"), before);
+}
+
+#[test]
+fn errors_are_json_where_the_rest_is() {
+    let place = Place::with_key();
+    let error = |code, args: &[&str]| -> serde_json::Value {
+        let ended = place.run(args);
+        assert_eq!(ended.code, code, "{ended:?}");
+        assert!(ended.stdout.is_empty());
+        serde_json::from_str(&ended.stderr).unwrap()
+    };
+    let refused = error(1, &["--json", "describe", "alias/none"]);
+    assert_eq!(refused["Status"], "KMS_ERR_ALIAS_NOT_FOUND");
+    assert_eq!(refused["Code"], "Forbidden.AliasNotFound");
+    assert_eq!(refused["HttpStatus"], 404);
+    assert_eq!(
+        error(2, &["--json", "list", "--filter", "x"])["Status"],
+        "USAGE"
+    );
+    assert_eq!(error(3, &["--json", "decrypt", "none"])["Status"], "FILE");
+    let unconfirmed = error(5, &["--json", "schedule-deletion", "alias/orders"]);
+    assert_eq!(unconfirmed["Status"], "UNCONFIRMED");
+}
+
+#[test]
+fn a_refused_call_prints_the_document_too() {
+    let place = Place::with_key();
+    let ended = place.run(&["call", "Action=DescribeKey", "KeyId=alias/none"]);
+    assert_eq!(ended.code, 1);
+    assert_eq!(ended.json()["Code"], "Forbidden.AliasNotFound");
+    let xml = place.run(&["call", "Action=DescribeKey&KeyId=alias/none&Format=XML"]);
+    assert!(xml.text().contains("<Code>Forbidden.AliasNotFound</Code>"));
+}
+
+#[test]
+fn a_closed_pipe_is_no_news() {
+    let place = Place::new();
+    place.ok(&["create-key", "--count", "2000"]);
+    let mut child = place
+        .command(&["list"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    assert_eq!(output.status.code(), Some(141));
+}

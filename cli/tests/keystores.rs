@@ -1,0 +1,235 @@
+//! Keystores as a whole: backup, restore, root keys, the audit log, purging.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::fs;
+use std::sync::Arc;
+
+use kmsbox::clock::Timestamp;
+use kmsbox::keystore::file::SealedFile;
+use kmsbox::keystore::state::KeyState;
+use kmsbox::keystore::{Draft, Keystore, Patience};
+use kmsbox::options::Options;
+use kmsbox::secret::Arena;
+use support::{Place, source};
+
+#[test]
+fn a_backup_is_restored_and_a_dry_run_only_says_so() {
+    let place = Place::with_key();
+    let blob = place.piped(&["encrypt", "alias/orders"], b"secret").text();
+    let made = place.json(&["backup", "copy"]);
+    assert_eq!(made["Keys"], 1);
+    assert_eq!(made["DryRun"], false);
+    assert_eq!(place.read("copy"), place.read("keystore"));
+
+    let to = place.path("new/keystore");
+    fs::create_dir(place.path("new")).unwrap();
+    let restore = ["restore", "copy", "--keystore", to.to_str().unwrap()];
+    let said = place.ok(&[&restore[..], &["--dry-run"]].concat());
+    assert!(said.starts_with("Would restore:"), "{said}");
+    assert!(said.ends_with("Nothing was written.\n"), "{said}");
+    for expected in ["CMKs:           1", "Aliases:        1"] {
+        assert!(said.contains(expected), "{said}");
+    }
+    assert_eq!(fs::read_dir(place.path("new")).unwrap().count(), 0);
+    assert_eq!(
+        place.json(&[&restore[..], &["--dry-run"]].concat())["DryRun"],
+        true
+    );
+
+    assert!(place.ok(&restore).starts_with("Restored:"));
+    let decrypt = [
+        "decrypt",
+        "--blob",
+        blob.trim(),
+        "--keystore",
+        to.to_str().unwrap(),
+    ];
+    assert_eq!(place.ok(&decrypt), "secret");
+    assert!(place.fails(3, &restore).contains("there already"));
+    // What the root key does not open whole is not restored.
+    let mut bytes = place.read("copy");
+    let at = bytes
+        .windows(7)
+        .position(|part| part == b"Enabled")
+        .unwrap();
+    bytes[at] ^= 1;
+    place.write("altered", bytes);
+    let third = place.path("third");
+    let altered = ["restore", "altered", "--keystore", third.to_str().unwrap()];
+    assert!(
+        place
+            .fails(3, &altered)
+            .contains("KMS_ERR_KEYSTORE_TAMPERED")
+    );
+    assert!(!third.exists());
+}
+
+#[test]
+fn root_keys_are_added_and_retired() {
+    let place = Place::with_key();
+    let blob = place.piped(&["encrypt", "alias/orders"], b"secret").text();
+    let old = place.json(&["root-key", "list"])["RootKeys"][0]["SlotId"].clone();
+    let old = old.as_str().unwrap();
+    assert!(
+        place
+            .fails(1, &["root-key", "retire", old, "-y"])
+            .contains("last")
+    );
+    let added = place.json(&["root-key", "add", "file:new.key", "--make"]);
+    assert!(
+        place
+            .fails(1, &["root-key", "add", "file:new.key"])
+            .contains("already")
+    );
+    let listed = place.ok(&["root-key", "list"]);
+    assert_eq!(listed.lines().count(), 3);
+    assert!(listed.contains(added["SlotId"].as_str().unwrap()));
+
+    let new = ["--root-key", "file:new.key"];
+    let said = place.ok(&[&new[..], &["root-key", "retire", old, "--reseal", "-y"]].concat());
+    assert!(said.contains("root keys left: 1"), "{said}");
+    assert!(place.fails(3, &["list"]).contains("KMS_ERR_ROOT_KEY"));
+    let decrypt = ["decrypt", "--blob", blob.trim()];
+    assert_eq!(place.ok(&[&new[..], &decrypt].concat()), "secret");
+    place.ok(&[&new[..], &["root-key", "retire", "--reseal", "-y"]].concat());
+    assert_eq!(place.ok(&[&new[..], &decrypt].concat()), "secret");
+}
+
+#[test]
+fn a_passphrase_opens_a_keystore() {
+    let place = Place::empty();
+    place.write("passphrase", "correct horse battery staple\n");
+    let with = ["--root-key", "passphrase-file:passphrase"];
+    place.ok(&[&with[..], &["init"]].concat());
+    let listed = place.json(&[&with[..], &["root-key", "list"]].concat());
+    assert_eq!(listed["RootKeys"][0]["Kind"], "passphrase");
+    assert!(
+        place
+            .fails(
+                2,
+                &[&with[..], &["init", "--keystore", "b", "--make-root-key"]].concat()
+            )
+            .contains("file:PATH")
+    );
+}
+
+#[test]
+fn an_id_can_be_given() {
+    let place = Place::empty();
+    let id = "5b1c2f6e-8a0d-4c0b-9a58-4f3c8d1e7a90";
+    let made = place.json(&["init", "--make-root-key", "--keystore-id", id]);
+    assert_eq!(made["KeystoreId"], id);
+    assert_eq!(place.json(&["verify"])["KeystoreId"], id);
+    let text = String::from_utf8(place.read("root.key")).unwrap();
+    assert_eq!(text.trim_end().len(), 64, "hex, so that it can be printed");
+    assert!(
+        place
+            .ok(&["--root-key", &source(&place.path("root.key")), "list"])
+            .is_empty()
+    );
+}
+
+#[test]
+fn the_audit_log_tells_of_each_operation() {
+    let place = Place::with_key();
+    let audited = ["--audit-log", "audit"];
+    place.ok(&[&audited[..], &["disable", "alias/orders"]].concat());
+    place.fails(
+        1,
+        &[&audited[..], &["generate-data-key", "alias/orders"]].concat(),
+    );
+    let text = String::from_utf8(place.read("audit")).unwrap();
+    let lines: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let told: Vec<_> = lines
+        .iter()
+        .map(|line| {
+            let field = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
+            (field("action"), field("phase"), field("status"))
+        })
+        .collect();
+    let told: Vec<_> = told
+        .iter()
+        .map(|(a, b, c)| (a.as_str(), b.as_str(), c.as_str()))
+        .collect();
+    assert!(told.contains(&("DisableKey", "intent", "")), "{told:?}");
+    assert!(
+        told.contains(&("DisableKey", "result", "KMS_OK")),
+        "{told:?}"
+    );
+    assert_eq!(
+        told.last(),
+        Some(&(
+            "GenerateDataKeyWithoutPlaintext",
+            "result",
+            "KMS_ERR_DISABLED"
+        ))
+    );
+    assert_eq!(place.mode("audit"), 0o600);
+}
+
+/// Ends the deletion window of every CMK, and says when the keystore was last written: a window cannot
+/// be waited for, and only the library can write the sealed file.
+fn end_windows(place: &Place, clock: Timestamp) {
+    let mut options = Options::default();
+    let root_key = source(&place.path("root.key"));
+    options.set("root_key", &root_key).unwrap();
+    let arena = Arena::new(1 << 20);
+    let keystore = SealedFile::open(&place.path("keystore"), &options, &arena).unwrap();
+    let mut edit = |draft: &mut Draft| {
+        draft.state.clock = clock;
+        for key in &mut draft.state.keys {
+            let key = Arc::make_mut(key);
+            key.put_in = KeyState::PendingDeletion;
+            key.delete_date = Some(Timestamp::from_seconds(1));
+        }
+        Ok(())
+    };
+    keystore.change(&mut edit, Patience::Configured).unwrap();
+}
+
+#[test]
+fn what_has_gone_is_purged_after_a_yes() {
+    let place = Place::with_key();
+    let id = place.json(&["describe", "alias/orders"])["KeyId"].clone();
+    let id = id.as_str().unwrap();
+    assert_eq!(place.ok(&["purge"]), "There is nothing to purge.\n");
+    end_windows(&place, Timestamp::now());
+    assert!(
+        place
+            .fails(1, &["describe", id])
+            .contains("KMS_ERR_KEY_NOT_FOUND")
+    );
+    let asked = place.fails(5, &["purge"]);
+    assert!(asked.contains(id), "{asked}");
+    let holds = |place: &Place| {
+        String::from_utf8(place.read("keystore"))
+            .unwrap()
+            .contains(id)
+    };
+    assert!(holds(&place));
+    let purged = place.json(&["purge", "--yes"]);
+    assert_eq!(purged["Purged"], serde_json::json!([id]));
+    assert!(!holds(&place));
+}
+
+#[test]
+fn a_clock_that_may_be_wrong_purges_nothing_until_confirmed() {
+    let day = 24 * 60 * 60;
+    let now = Timestamp::now().seconds();
+    for clock in [now + day, now - 31 * day] {
+        let place = Place::with_key();
+        end_windows(&place, Timestamp::from_seconds(clock));
+        let before = place.read("keystore");
+        let refused = place.fails(1, &["purge", "--yes"]);
+        assert!(refused.contains("KMS_ERR_CLOCK"), "{refused}");
+        assert_eq!(place.read("keystore"), before);
+        place.ok(&["purge", "--yes", "--confirm-clock"]);
+        assert_eq!(place.json(&["verify"])["Keys"], 0);
+    }
+}
