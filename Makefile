@@ -15,22 +15,27 @@ program = release=$$(cd "$(TARGET)/release" && pwd) && mkdir -p "$(PROGRAMS)" &&
 	$(CC) $(CFLAGS) -Iinclude -o "$(PROGRAMS)/$(1)" c_examples/$(1).c \
 	-L"$$release" -lkmsbox -Wl,-rpath,"$$release" $(2)
 
-.PHONY: help build demo examples test lint header bench clean
+.PHONY: help build command demo examples test lint header bench clean
 
 help:
 	@echo 'make demo      build, then watch a data key being made, stored and read back'
 	@echo 'make build     the release libraries, libkmsbox.so and libkmsbox.a'
+	@echo 'make command   the command, kmsbox'
 	@echo 'make examples  the programs of c_examples'
 	@echo 'make test      every test; the last line counts them'
 	@echo 'make lint      formatting and lints'
 	@echo 'make header    refresh include/kmsbox.h from the sources'
-	@echo 'make bench     what a data key costs, in time and in instructions'
+	@echo 'make bench     what a data key costs, in time and in instructions, and what a large keystore does'
 	@echo 'make clean     remove everything that was built'
 
 # A program that is linked with -lkmsbox asks for the name with the number when it runs.
 build:
 	@$(CARGO) build --release --locked
 	@ln -sf libkmsbox.so "$(TARGET)/release/libkmsbox.so.0"
+
+# The command, target/release/kmsbox.
+command:
+	@$(CARGO) build --release --locked -p kmsbox-cli
 
 demo: build
 	@$(call program,demo)

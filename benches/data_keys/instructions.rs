@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::process::Command;
-use std::thread;
 
 use crate::allocations;
 use crate::cases::{COUNTED, TIMED, Worker, named};
@@ -39,15 +38,10 @@ pub fn calls(case: &str, calls: usize) {
     let store = Store::with_keys(1);
     // The look that is due each second would come after a random number of calls.
     let client = store.open(&[(c"refresh_interval_ms", c"3600000")]);
-    let counted = || {
-        let mut worker = Worker::new(case, &client, &store.key_ids[0]);
-        let before = allocations::of_this_thread();
-        worker.run(calls);
-        allocations::of_this_thread() - before
-    };
-    // The first stack begins behind the environment, and copying depends on how things are aligned.
-    let allocations = thread::scope(|scope| scope.spawn(counted).join());
-    println!("{}", allocations.expect("no call failed"));
+    let mut worker = Worker::new(case, &client, &store.key_ids[0]);
+    let before = allocations::of_this_thread();
+    worker.run(calls);
+    println!("{}", allocations::of_this_thread() - before);
 }
 
 struct Counted {

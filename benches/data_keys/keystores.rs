@@ -13,8 +13,9 @@ const ROUNDS: usize = 5;
 
 pub fn print(counts: &[usize]) {
     machine::print();
-    println!("medians of {ROUNDS}: milliseconds on the clock, nanoseconds of a processor's time");
-    println!("(in turn: under every CMK, which may be more than the cache of expanded keys holds)");
+    println!(
+        "medians of {ROUNDS}; \"in turn\" uses every CMK, and so more than the key cache holds"
+    );
     println!(
         "{:>8} | file MB | all made ms | open ms | one change ms | generate ns, in turn | decrypt ns, in turn",
         "CMKs"

@@ -3,21 +3,16 @@
 use std::ffi::{CStr, CString};
 use std::path::PathBuf;
 use std::ptr;
-use std::sync::Arc;
 
-use kmsbox::clock::Timestamp;
 use kmsbox::ffi::call::{kms_call, kms_document_free};
 use kmsbox::ffi::client::{kms_client, kms_client_free, kms_client_open};
 use kmsbox::ffi::options::{
     kms_options_free, kms_options_new, kms_options_set, kms_options_set_root_key,
 };
 use kmsbox::ffi::status::kms_status_name;
-use kmsbox::keystore::Keystore;
-use kmsbox::keystore::file::SealedFile;
-use kmsbox::keystore::state::{Alias, Key, KeyState, Version};
+use kmsbox::kms::{Kms, NewKey};
 use kmsbox::options::Options;
-use kmsbox::random;
-use kmsbox::secret::Arena;
+use kmsbox::request_id::Call;
 use tempfile::TempDir;
 
 /// An alias of the first CMK.
@@ -33,7 +28,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// So many CMKs, made in one write.
+    /// So many CMKs.
     pub fn with_keys(count: usize) -> Self {
         let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
         let mut store = Store {
@@ -45,34 +40,17 @@ impl Store {
         options.set("keystore", &path).expect("an option");
         options.set("create", "true").expect("an option");
         options.set_root_key(&ROOT_KEY).expect("a root key");
-        let arena = Arena::new(options.locked_memory_max);
-        let keystore = SealedFile::open(&store.path(), &options, &arena).expect("a new keystore");
-        let ids = &mut store.key_ids;
-        keystore
-            .change(&mut |state, store_key| {
-                for _ in 0..count {
-                    let key_id = random::uuid()?;
-                    let version_id = random::uuid()?;
-                    let material = store_key.new_material(key_id, version_id)?;
-                    let created = Timestamp::now();
-                    state.keys.push(Arc::new(Key {
-                        key_id,
-                        created,
-                        state: KeyState::Enabled,
-                        description: String::new(),
-                        primary_version: version_id,
-                        versions: vec![Arc::new(Version::new(version_id, created, material))],
-                    }));
-                    ids.push(CString::new(key_id.to_string()).unwrap_or_default());
-                }
-                state.aliases.push(Arc::new(Alias {
-                    alias: ALIAS.to_string_lossy().into_owned(),
-                    key_id: state.keys[0].key_id,
-                    created: Timestamp::now(),
-                }));
-                Ok(())
-            })
-            .expect("the CMKs are made");
+        let kms = Kms::open(&options).expect("a new keystore");
+        let call = Call::default();
+        let keys = kms.create_keys(&call, &NewKey::default(), count);
+        for key in keys.expect("the CMKs are made") {
+            let key_id = key.key_id.to_string();
+            if store.key_ids.is_empty() {
+                kms.create_alias(&call, &key_id, &ALIAS.to_string_lossy())
+                    .expect("the alias is made");
+            }
+            store.key_ids.push(CString::new(key_id).unwrap_or_default());
+        }
         store
     }
 
