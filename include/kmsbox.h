@@ -149,7 +149,7 @@
 #define KMS_ERR_KEYSTORE_IO 404 /* InternalFailure, 500 */
 /* The audit log could not be written; nothing was released. */
 #define KMS_ERR_AUDIT_FAILED 405 /* InternalFailure, 500 */
-/* The clock is behind the keystore's last write, or far ahead of it; nothing was purged. */
+/* The clock is behind the one believed last, or far ahead of it; nothing was purged. */
 #define KMS_ERR_CLOCK 406 /* InternalFailure, 500 */
 /* The root key opens no slot of the keystore: it is another key, or the slot is damaged. */
 #define KMS_ERR_ROOT_KEY 410 /* InternalFailure, 500 */
@@ -283,9 +283,11 @@ typedef struct kms_response {
 } kms_response;
 
 /**
- * Takes one line of the audit log, without its terminating NUL; the line ends with a line feed.
+ * Takes one line of the audit log.
  *
  * context   what was given to kms_options_set_audit_callback.
+ * line      JSON and a line feed; there is no NUL.
+ * line_len  its length, with the line feed.
  *
  * Returns 0 when the line is kept. Anything else makes the operation fail with
  * KMS_ERR_AUDIT_FAILED. It is called by whichever thread performs an operation, by several at once,
@@ -573,8 +575,8 @@ kms_status kms_re_encrypt(const struct kms_client *client,
  * count                      how many keys: 1..KMS_BULK_MAX.
  * plaintexts                 out: key 0, key 1, and so on. Wipe them after use.
  * plaintexts_capacity        at least count * the length of a key.
- * plaintexts_len             out: count * the length of a key. NULL: no plaintext is wanted, and the
- *                            permission GenerateDataKeyWithoutPlaintext is enough.
+ * plaintexts_len             out: count * the length of a key. All three NULL, 0, NULL: no plaintext is
+ *                            wanted, and the permission GenerateDataKeyWithoutPlaintext is enough.
  * ciphertext_blobs           out: blob 0, blob 1, and so on, each as long as
  *                            kms_ciphertext_blob_len of a key's length.
  * ciphertext_blobs_capacity  at least count * the length of a blob.

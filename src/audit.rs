@@ -2,11 +2,19 @@
 //! released. Without a sink none of this runs.
 #![forbid(unsafe_code)]
 
-use std::fs::OpenOptions;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use uuid::Uuid;
 
 use crate::action::Action;
 use crate::clock::Timestamp;
@@ -16,6 +24,12 @@ use crate::error::{Error, Result, Status};
 use crate::kms::KeyUse;
 use crate::request_id::Call;
 use crate::secret::fork;
+
+/// The most characters of what a caller gave as a name: a line must not grow with its nonsense.
+const TOLD_MAX: usize = 300;
+/// How often, and how far apart, a line without its end is looked at before it counts as torn.
+const LOOKS: u32 = 5;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
 
 /// Where lines go.
 #[derive(Clone)]
@@ -43,6 +57,68 @@ pub struct Event<'a> {
     pub source_context: Option<&'a Context>,
     /// How many keys or blobs, where one call is about several.
     pub count: Option<usize>,
+    /// What only this action tells.
+    pub notes: Notes,
+    /// What became of each of many blobs.
+    pub tally: RefCell<Tally>,
+}
+
+/// How many blobs, by what they are under and what became of them.
+#[derive(Default)]
+pub struct Tally {
+    counts: HashMap<(Option<KeyUse>, Option<Status>), usize>,
+    uncounted: usize,
+    first_refusal: Option<Status>,
+}
+
+/// A line tells so many groups of blobs apart; whoever makes up ids must not make it endless.
+const GROUPS_MAX: usize = 256;
+
+impl Tally {
+    /// Counts a blob: what it says that it is under, and how it was refused.
+    pub fn count(&mut self, blob: Option<KeyUse>, refusal: Option<Status>) {
+        self.first_refusal = self.first_refusal.or(refusal);
+        let groups = self.counts.len();
+        match self.counts.entry((blob, refusal)) {
+            Entry::Occupied(mut count) => *count.get_mut() += 1,
+            Entry::Vacant(new) if groups < GROUPS_MAX => {
+                new.insert(1);
+            }
+            Entry::Vacant(_) => self.uncounted += 1,
+        }
+    }
+
+    fn tell(&self, fields: &mut Fields) {
+        if self.counts.is_empty() {
+            return;
+        }
+        let groups = self.counts.iter().map(|((blob, refusal), count)| {
+            let mut group = Fields::new();
+            if let Some(blob) = blob {
+                group.push(("blob_key_id".into(), Node::id(blob.key_id)));
+                group.push(("blob_key_version_id".into(), Node::id(blob.key_version_id)));
+            }
+            group.push(("status".into(), Node::text(status_name(*refusal))));
+            group.push(("count".into(), Node::count(*count)));
+            Node::Object(group)
+        });
+        fields.push(("blobs".into(), Node::List(groups.collect())));
+        if self.uncounted > 0 {
+            fields.push(("other_blobs".into(), Node::count(self.uncounted)));
+        }
+    }
+}
+
+/// Named texts, also ones that are known only while the action is under way.
+pub type Notes = RefCell<Vec<(&'static str, String)>>;
+
+/// What came of an action, or will.
+#[derive(Default)]
+pub struct Made {
+    /// The CMK and the version.
+    pub used: Option<KeyUse>,
+    /// The CMKs that left the file with the change, since their deletion window had ended.
+    pub purged: Vec<Uuid>,
 }
 
 impl<'a> Event<'a> {
@@ -63,6 +139,8 @@ impl<'a> Event<'a> {
             context: None,
             source_context: None,
             count: None,
+            notes: Notes::default(),
+            tally: RefCell::default(),
         }
     }
 
@@ -73,12 +151,37 @@ impl<'a> Event<'a> {
             ..self
         }
     }
+
+    /// With one more text of this name.
+    pub fn noting(self, name: &'static str, text: impl Into<String>) -> Self {
+        self.note(name, text);
+        self
+    }
+
+    /// As [`Event::noting`], for what is known only within the change. It replaces what was noted under
+    /// this name.
+    pub fn note(&self, name: &'static str, text: impl Into<String>) {
+        let mut notes = self.notes.borrow_mut();
+        notes.retain(|(known, _)| *known != name);
+        notes.push((name, text.into()));
+    }
 }
 
 impl Sink {
+    /// The same sink, wherever the process goes.
+    pub fn resolved(&self) -> Result<Self> {
+        match self {
+            Sink::File(path) => std::path::absolute(path).map(Sink::File).map_err(|error| {
+                Error::invalid_option("audit_log", format!("{}: {error}", path.display()))
+            }),
+            Sink::Host(host) => Ok(Sink::Host(Arc::clone(host))),
+        }
+    }
+
     /// Writes down that a change is about to be made: it is on disk before the change is.
-    pub fn intent(&self, call: &Call, event: &Event<'_>, epoch: u64) -> Result<()> {
+    pub fn intent(&self, call: &Call, event: &Event<'_>, made: &Made, epoch: u64) -> Result<()> {
         let mut fields = begin(call, event, "intent");
+        tell(&mut fields, made);
         fields.push(("epoch".into(), Node::number(epoch)));
         self.put(fields, Durability::Synced)
     }
@@ -88,23 +191,21 @@ impl Sink {
         &self,
         call: &Call,
         event: &Event<'_>,
-        used: Option<KeyUse>,
+        made: &Made,
         error: Option<&Error>,
     ) -> Result<()> {
         let mut fields = begin(call, event, "result");
-        if let Some(used) = used {
-            fields.push(("key_id".into(), Node::id(used.key_id)));
-            fields.push(("key_version_id".into(), Node::id(used.key_version_id)));
-        }
+        tell(&mut fields, made);
         // Where it was refused, or wrapped anew under another version, this is all that names it.
-        if let Some(blob) = event.blob.filter(|blob| used != Some(*blob)) {
+        if let Some(blob) = event.blob.filter(|blob| made.used != Some(*blob)) {
             fields.push(("blob_key_id".into(), Node::id(blob.key_id)));
             fields.push(("blob_key_version_id".into(), Node::id(blob.key_version_id)));
         }
-        let status = error.map_or(String::from("KMS_OK"), |error| {
-            format!("KMS_ERR_{}", error.status().name())
-        });
-        fields.push(("status".into(), Node::text(status)));
+        let tally = event.tally.borrow();
+        tally.tell(&mut fields);
+        // A call about many blobs is not called a success where one of them was refused.
+        let status = error.map(Error::status).or(tally.first_refusal);
+        fields.push(("status".into(), Node::text(status_name(status))));
         if let Some(error) = error {
             fields.push(("code".into(), Node::text(error.status().code())));
         }
@@ -152,7 +253,7 @@ fn begin(call: &Call, event: &Event<'_>, phase: &'static str) -> Fields {
         fields.push(("dry_run".into(), Node::Bool(true)));
     }
     if let Some(key) = event.key {
-        fields.push(("key".into(), Node::text(key.to_owned())));
+        fields.push(("key".into(), Node::text(cut(key))));
     }
     if let Some(count) = event.count {
         fields.push(("count".into(), Node::count(count)));
@@ -165,7 +266,31 @@ fn begin(call: &Call, event: &Event<'_>, phase: &'static str) -> Fields {
             fields.push((name.into(), as_object(context)));
         }
     }
+    for (name, text) in event.notes.borrow().iter() {
+        fields.push(((*name).into(), Node::text(cut(text))));
+    }
     fields
+}
+
+fn tell(fields: &mut Fields, made: &Made) {
+    if let Some(used) = made.used {
+        fields.push(("key_id".into(), Node::id(used.key_id)));
+        fields.push(("key_version_id".into(), Node::id(used.key_version_id)));
+    }
+    if !made.purged.is_empty() {
+        let ids = made.purged.iter().copied().map(Node::id);
+        fields.push(("purged".into(), Node::List(ids.collect())));
+    }
+}
+
+fn status_name(status: Option<Status>) -> String {
+    status.map_or(String::from("KMS_OK"), |status| {
+        format!("KMS_ERR_{}", status.name())
+    })
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(TOLD_MAX).collect()
 }
 
 fn as_object(context: &Context) -> Node {
@@ -178,15 +303,14 @@ fn as_object(context: &Context) -> Node {
 /// One write for the whole line: lines of many processes do not mix.
 fn append(path: &Path, line: &[u8], durability: Durability) -> io::Result<()> {
     let _gate = fork::enter();
-    let mut file = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .custom_flags(libc::O_NOCTTY | libc::O_NONBLOCK)
-        .open(path)?;
-    if file.write(line)? != line.len() {
+    let mut file = open(path)?;
+    let line = match is_torn(&file) {
+        true => [b"\n", line].concat().into(),
+        false => Cow::Borrowed(line),
+    };
+    if file.write(&line)? != line.len() {
         return Err(io::Error::new(
-            io::ErrorKind::WriteZero,
+            ErrorKind::WriteZero,
             "the line was not written whole",
         ));
     }
@@ -194,4 +318,46 @@ fn append(path: &Path, line: &[u8], durability: Durability) -> io::Result<()> {
         Durability::Written => Ok(()),
         Durability::Synced => file.sync_data(),
     }
+}
+
+/// Opens the log to be appended to, and made if need be. A file is opened for reading too, to see how it
+/// ends; where that is not allowed, or it is a pipe that must not be its own reader, for writing alone.
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options
+        .append(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NOCTTY | libc::O_NONBLOCK);
+    match options.clone().read(true).open(path) {
+        Ok(file) if file.metadata()?.is_file() => Ok(file),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let file = options.read(true).create(true).open(path)?;
+            // Without its name in the directory, a line that is on disk could not be found.
+            File::open(path.parent().unwrap_or(path))?.sync_all()?;
+            Ok(file)
+        }
+        Ok(_) => options.open(path),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => options.open(path),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the last line has no end, because its writer was killed within it or the disk was full. A
+/// line that another process is just writing looks like that too, but not for long; where it takes
+/// longer, an empty line comes of it.
+fn is_torn(file: &File) -> bool {
+    for _ in 0..LOOKS {
+        if !ends_within_a_line(file) {
+            return false;
+        }
+        thread::sleep(BETWEEN_LOOKS);
+    }
+    true
+}
+
+/// What cannot be read tells nothing.
+fn ends_within_a_line(file: &File) -> bool {
+    let len = file.metadata().map_or(0, |metadata| metadata.len());
+    let mut last = [b'\n'];
+    len > 0 && file.read_at(&mut last, len - 1).is_ok() && last != *b"\n"
 }

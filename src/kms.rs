@@ -27,7 +27,7 @@ use arc_swap::Guard;
 use uuid::Uuid;
 
 use crate::action::{Action, Permissions};
-use crate::audit::{Event, Sink};
+use crate::audit::{Event, Made, Sink};
 use crate::document::Text;
 use crate::document::tree::{Node, named, object};
 use crate::error::{Error, Result, Status};
@@ -60,7 +60,7 @@ pub struct Kms {
 }
 
 /// The CMK and the version that an operation used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct KeyUse {
     /// The CMK's id, also where an alias was asked for.
     pub key_id: Uuid,
@@ -95,6 +95,7 @@ const _: fn() = || {
 impl Kms {
     /// Opens the keystore that the options name.
     pub fn open(options: &Options) -> Result<Self> {
+        let audit = options.audit.as_ref().map(Sink::resolved).transpose()?;
         let arena = Arena::new(options.locked_memory_max);
         let place = options
             .keystore
@@ -124,7 +125,7 @@ impl Kms {
             keystore,
             expanded: ExpandedKeys::new(arena),
             permissions: options.permissions.clone(),
-            audit: options.audit.clone(),
+            audit,
             read_only: options.read_only,
             refresh_interval_ms: options.refresh_interval.as_millis(),
             usage_clock: UsageClock::new(),
@@ -207,7 +208,7 @@ impl Kms {
         if self.permissions.allow_everywhere(action) {
             return found;
         }
-        let key = found.map_err(|_| forbidden(action))?;
+        let key = found.map_err(|error| hidden(action, error))?;
         let allowed = self
             .permissions
             .keys(action)
@@ -224,7 +225,7 @@ impl Kms {
         if self.permissions.allow_everywhere(action) {
             return key_id;
         }
-        let key_id = key_id.map_err(|_| forbidden(action))?;
+        let key_id = key_id.map_err(|error| hidden(action, error))?;
         let allowed = self
             .permissions
             .keys(action)
@@ -270,10 +271,26 @@ impl Kms {
         event: &Event<'_>,
         run: impl FnOnce() -> Result<(R, Option<KeyUse>)>,
     ) -> Result<R> {
-        let outcome = run();
+        self.conclude(call, event, run(), Vec::new())
+    }
+
+    /// Writes down how an operation ended.
+    fn conclude<R>(
+        &self,
+        call: &Call,
+        event: &Event<'_>,
+        outcome: Result<(R, Option<KeyUse>)>,
+        purged: Vec<Uuid>,
+    ) -> Result<R> {
         if let Some(audit) = &self.audit {
-            let used = outcome.as_ref().ok().and_then(|(_, used)| *used);
-            audit.result(call, event, used, outcome.as_ref().err())?;
+            let made = match &outcome {
+                Ok((_, used)) => Made {
+                    used: *used,
+                    purged,
+                },
+                Err(_) => Made::default(),
+            };
+            audit.result(call, event, &made, outcome.as_ref().err())?;
         }
         outcome.map(|(result, _)| result)
     }
@@ -292,6 +309,7 @@ impl Kms {
             event: &'a Event<'a>,
             edit: E,
             made: Option<(R, Option<KeyUse>)>,
+            purged: Vec<Uuid>,
         }
         impl<R, E> Change for Audited<'_, R, E>
         where
@@ -303,10 +321,15 @@ impl Kms {
             }
 
             fn intend(&mut self, draft: &Draft) -> Result<()> {
-                match self.audit {
-                    Some(audit) => audit.intent(self.call, self.event, draft.epoch),
-                    None => Ok(()),
-                }
+                let Some(audit) = self.audit else {
+                    return Ok(());
+                };
+                self.purged.clone_from(&draft.purged);
+                let made = Made {
+                    used: self.made.as_ref().and_then(|(_, used)| *used),
+                    purged: draft.purged.clone(),
+                };
+                audit.intent(self.call, self.event, &made, draft.epoch)
             }
         }
         let mut change = Audited {
@@ -315,12 +338,13 @@ impl Kms {
             event,
             edit,
             made: None,
+            purged: Vec::new(),
         };
         let outcome = self
             .permit(event.action)
             .and_then(|()| self.keystore.change(&mut change, patience))
             .and_then(|()| change.made.ok_or(Error::new(Status::Internal)));
-        self.perform(call, event, || outcome)
+        self.conclude(call, event, outcome, change.purged)
     }
 }
 
@@ -332,6 +356,15 @@ fn forbidden(action: Action) -> Error {
             action.name()
         ),
     )
+}
+
+/// What a caller without a permission on every CMK is told in place of this error. That an action takes
+/// no alias says nothing about any CMK.
+fn hidden(action: Action, error: Error) -> Error {
+    match error.status() {
+        Status::UnsupportedAlias => error,
+        _ => forbidden(action),
+    }
 }
 
 /// What a look at the keystore may change. A refused permission is among them: it can hide that a

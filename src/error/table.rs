@@ -7,7 +7,7 @@
 macro_rules! status_table {
     ($($variant:ident = $number:literal, $name:literal, $code:literal, $http:literal, $text:literal;)*) => {
         /// What went wrong, as the C interface numbers it and as the API names it.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(i32)]
         pub enum Status {
             $(#[doc = $text] $variant = $number,)*
@@ -142,7 +142,7 @@ status_table! {
     AuditFailed = 405, "AUDIT_FAILED", "InternalFailure", 500,
         "The audit log could not be written; nothing was released.";
     Clock = 406, "CLOCK", "InternalFailure", 500,
-        "The clock is behind the keystore's last write, or far ahead of it; nothing was purged.";
+        "The clock is behind the one believed last, or far ahead of it; nothing was purged.";
     RootKey = 410, "ROOT_KEY", "InternalFailure", 500,
         "The root key opens no slot of the keystore: it is another key, or the slot is damaged.";
 

@@ -20,8 +20,8 @@ pub const KMS_BULK_MAX: usize = 1048576;
 /// count                      how many keys: 1..KMS_BULK_MAX.
 /// plaintexts                 out: key 0, key 1, and so on. Wipe them after use.
 /// plaintexts_capacity        at least count * the length of a key.
-/// plaintexts_len             out: count * the length of a key. NULL: no plaintext is wanted, and the
-///                            permission GenerateDataKeyWithoutPlaintext is enough.
+/// plaintexts_len             out: count * the length of a key. All three NULL, 0, NULL: no plaintext is
+///                            wanted, and the permission GenerateDataKeyWithoutPlaintext is enough.
 /// ciphertext_blobs           out: blob 0, blob 1, and so on, each as long as
 ///                            kms_ciphertext_blob_len of a key's length.
 /// ciphertext_blobs_capacity  at least count * the length of a blob.
@@ -49,7 +49,12 @@ pub unsafe extern "C" fn kms_generate_data_keys(
     answer(
         match plaintexts_len.is_null() {
             true => Outputs::new(response).array(plaintexts, 0),
-            false => Outputs::new(response).secret(plaintexts, plaintexts_capacity, plaintexts_len),
+            false => Outputs::new(response).secrets(
+                plaintexts,
+                plaintexts_capacity,
+                plaintexts_len,
+                counted(count).unwrap_or(0),
+            ),
         }
         .bytes(
             ciphertext_blobs,
@@ -66,6 +71,12 @@ pub unsafe extern "C" fn kms_generate_data_keys(
             let context = unsafe { context(encryption_context) }?;
             let count = counted(count)?;
             let with_plaintext = !plaintexts_len.is_null();
+            if !with_plaintext && (!plaintexts.is_null() || plaintexts_capacity > 0) {
+                // Somebody waits for keys there.
+                return Err(Error::invalid_argument(
+                    "plaintexts_len is NULL, but plaintexts is not.",
+                ));
+            }
             let keys_len = if with_plaintext { count * key_len } else { 0 };
             let lens = [keys_len, count * blob::len(key_len)];
             out.fit(lens)?;

@@ -119,9 +119,11 @@ pub unsafe extern "C" fn kms_options_set_root_key(
     })
 }
 
-/// Takes one line of the audit log, without its terminating NUL; the line ends with a line feed.
+/// Takes one line of the audit log.
 ///
 /// context   what was given to kms_options_set_audit_callback.
+/// line      JSON and a line feed; there is no NUL.
+/// line_len  its length, with the line feed.
 ///
 /// Returns 0 when the line is kept. Anything else makes the operation fail with
 /// KMS_ERR_AUDIT_FAILED. It is called by whichever thread performs an operation, by several at once,

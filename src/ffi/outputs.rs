@@ -6,7 +6,7 @@ use std::ptr;
 
 use super::document;
 use super::response::Answer;
-use super::types::{KMS_PLAINTEXT_MAX, kms_response, kms_status};
+use super::types::{KMS_DATA_KEY_MAX, KMS_PLAINTEXT_MAX, kms_response, kms_status};
 use crate::blob::Content;
 use crate::document::Text;
 use crate::error::{Error, Result, Status};
@@ -49,6 +49,20 @@ impl Outputs {
     /// A buffer for key material.
     pub(super) fn secret(self, at: *mut u8, capacity: usize, len: *mut usize) -> Self {
         self.buffer(at, capacity, len, Kind::Secret)
+    }
+
+    /// A buffer for the key material of so many keys.
+    pub(super) fn secrets(
+        self,
+        at: *mut u8,
+        capacity: usize,
+        len: *mut usize,
+        count: usize,
+    ) -> Self {
+        let mut outputs = self.secret(at, capacity, len);
+        let most = count.saturating_mul(KMS_DATA_KEY_MAX);
+        outputs.buffers[outputs.count - 1].most = most.max(KMS_PLAINTEXT_MAX);
+        outputs
     }
 
     /// A buffer for anything else.
@@ -218,6 +232,7 @@ impl Outputs {
             len,
             len_value: 0,
             used: 0,
+            most: KMS_PLAINTEXT_MAX,
             kind,
         };
         self.count += 1;
@@ -304,6 +319,8 @@ struct Buffer {
     len_value: usize,
     /// How far it was lent to the call.
     used: usize,
+    /// How much key material of an earlier call can be there.
+    most: usize,
     kind: Kind,
 }
 
@@ -321,6 +338,7 @@ impl Buffer {
         len: ptr::null_mut(),
         len_value: 0,
         used: 0,
+        most: 0,
         kind: Kind::Public,
     };
 
@@ -329,11 +347,14 @@ impl Buffer {
         self.capacity > isize::MAX.unsigned_abs()
     }
 
-    /// A buffer used again may still hold the key of the call before. No more than the longest
-    /// plaintext can be there, and a capacity that claims more is not believed.
+    /// Wipes what a failed call has written, and key material: a buffer used again may still hold that of
+    /// the call before. No more than `most` can be there; a capacity that claims more is not believed.
     fn wipe(&self) {
-        if self.kind == Kind::Secret && !self.at.is_null() && !self.is_impossible() {
-            let len = self.capacity.min(KMS_PLAINTEXT_MAX).max(self.used);
+        let len = match self.kind {
+            Kind::Secret => self.capacity.min(self.most).max(self.used),
+            Kind::Public | Kind::Array => self.used,
+        };
+        if len > 0 && !self.at.is_null() && !self.is_impossible() {
             // SAFETY: the caller owns `capacity` writable bytes there.
             unsafe { ptr::write_bytes(self.at, 0, len) };
             // SAFETY: initialised by the line above.

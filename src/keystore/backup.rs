@@ -29,19 +29,20 @@ pub struct Copy {
 
 /// Copies the keystore's file to a place where nothing is.
 pub(crate) fn backup(keystore: &Path, to: &Path, options: &Options) -> Result<Copy> {
-    copy(keystore, to, options, Run::ForGood)
+    copy(keystore, to, options, Run::Backup)
 }
 
 /// Makes a keystore of a backup, in a place where none is; a dry run says what it would do.
 pub fn restore(from: &Path, to: &Path, options: &Options, dry_run: bool) -> Result<Copy> {
-    let run = if dry_run { Run::Dry } else { Run::ForGood };
+    let run = if dry_run { Run::Dry } else { Run::Restore };
     copy(from, to, options, run)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Run {
     Dry,
-    ForGood,
+    Backup,
+    Restore,
 }
 
 /// Nothing is copied that the root key does not open whole; what is copied is what was opened.
@@ -71,12 +72,18 @@ fn copy(from: &Path, to: &Path, options: &Options, run: Run) -> Result<Copy> {
     if to.symlink_metadata().is_ok() {
         return Err(taken());
     }
-    if run == Run::ForGood {
-        let _gate = fork::enter();
-        let lock = Lock::try_take(&to)?.ok_or(Error::new(Status::KeystoreBusy))?;
-        if !disk::create(&to, file.file(), &lock)? {
-            return Err(taken());
+    let _gate = fork::enter();
+    let placed = match run {
+        Run::Dry => true,
+        // Nobody writes to a backup, so nothing is left beside it to lock.
+        Run::Backup => disk::place_new(&to, file.file())?,
+        Run::Restore => {
+            let lock = Lock::try_take(&to)?.ok_or(Error::new(Status::KeystoreBusy))?;
+            disk::create(&to, file.file(), &lock)?
         }
+    };
+    match placed {
+        true => Ok(copy),
+        false => Err(taken()),
     }
-    Ok(copy)
 }

@@ -134,6 +134,15 @@ pub(super) fn ends_with(path: &Path, seal: &[u8]) -> Result<bool> {
 
 /// Puts a file where none is. `false`: another process was faster, and its file stands.
 pub(super) fn create(path: &Path, bytes: &[u8], _lock: &Lock) -> Result<bool> {
+    place_new(path, bytes)
+}
+
+/// The same for a file that no process changes later, and so none has to lock. Should it become a
+/// keystore at this very moment, its writer may sweep the temporary away, which fails this.
+pub(super) fn place_new(path: &Path, bytes: &[u8]) -> Result<bool> {
+    let directory = directory(path);
+    let parent = fs::metadata(directory).map_err(|error| failed("create", path, &error))?;
+    refuse_writable_by_others(directory, &parent)?;
     let temporary = Temporary::write(path, bytes, None)?;
     // A link, unlike a rename, never replaces.
     let linked = fs::hard_link(&temporary.path, path);

@@ -245,9 +245,10 @@ impl SealedFile {
             store_key: Arc::clone(old.view.store_key()),
             epoch: header.epoch,
             root_keys: Some(header.slots.clone()),
+            purged: Vec::new(),
         };
         // A wrong clock keeps what is gone for another time; `purge` tells of it.
-        let _ = draft.state.purge(false);
+        let _ = draft.purge(false);
         change.edit(&mut draft)?;
         if let Some(slots) = &draft.root_keys {
             header.slots = slots.clone();

@@ -68,9 +68,10 @@ impl Keystore for Memory {
             store_key: Arc::clone(old.store_key()),
             epoch: old.epoch() + 1,
             root_keys: None,
+            purged: Vec::new(),
         };
         // A wrong clock keeps what is gone for another time.
-        let _ = draft.state.purge(false);
+        let _ = draft.purge(false);
         change.edit(&mut draft)?;
         change.intend(&draft)?;
         self.view.store(Arc::new(View::new(

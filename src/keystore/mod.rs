@@ -34,6 +34,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::Guard;
+use uuid::Uuid;
 
 use crate::error::Result;
 use root_keys::Slots;
@@ -51,6 +52,16 @@ pub struct Draft {
     pub epoch: u64,
     /// The root keys that open the keystore; `None` for one in memory.
     pub root_keys: Option<Slots>,
+    /// The CMKs that this write drops since their deletion window has ended.
+    pub purged: Vec<Uuid>,
+}
+
+impl Draft {
+    /// Drops the CMKs that are gone; see [`State::purge`].
+    pub fn purge(&mut self, confirmed: bool) -> Result<()> {
+        self.purged.extend(self.state.purge(confirmed)?);
+        Ok(())
+    }
 }
 
 /// A change: it may be refused at either step, and then nothing has happened.

@@ -21,7 +21,8 @@ use crate::root_key::RootKey;
 use crate::secret::Arena;
 
 const LABEL: &[u8] = b"kmsbox/slot/v1\0";
-const MOST_SLOTS: usize = 4;
+/// How many root keys a keystore can have.
+pub const MOST_SLOTS: usize = 4;
 
 /// The slots of a keystore.
 #[derive(Clone, Serialize, Deserialize)]
@@ -70,6 +71,8 @@ pub struct RootKeySlot {
     pub kind: &'static str,
     /// When it was made.
     pub created: Timestamp,
+    /// Whether the root key that was given, if one was, opens it.
+    pub this_one: bool,
 }
 
 impl Slots {
@@ -78,20 +81,34 @@ impl Slots {
         Ok(Slots(vec![Slot::seal(keystore_id, root, store_key)?]))
     }
 
-    /// What can be told of each.
-    pub fn list(&self) -> Vec<RootKeySlot> {
+    /// What can be told of each; `this_one` is the slot that a root key at hand opens.
+    pub fn list(&self, this_one: Option<Uuid>) -> Vec<RootKeySlot> {
         self.0
             .iter()
             .map(|slot| RootKeySlot {
                 slot_id: slot.slot_id,
                 kind: slot.kind.name(),
                 created: slot.created,
+                this_one: this_one == Some(slot.slot_id),
             })
             .collect()
     }
 
     /// The store key, from the first slot that the root key opens.
     pub(super) fn open(&self, keystore_id: Uuid, root: &RootKey) -> Result<KeyBytes> {
+        let opened = self.find(keystore_id, root)?;
+        opened
+            .map(|(_, key)| key)
+            .ok_or(Error::new(Status::RootKey))
+    }
+
+    /// The first slot that the root key opens.
+    pub fn opened_by(&self, keystore_id: Uuid, root: &RootKey) -> Result<Option<Uuid>> {
+        let opened = self.find(keystore_id, root)?;
+        Ok(opened.map(|(slot_id, _)| slot_id))
+    }
+
+    fn find(&self, keystore_id: Uuid, root: &RootKey) -> Result<Option<(Uuid, KeyBytes)>> {
         if self.0.is_empty() || self.0.len() > MOST_SLOTS {
             return Err(Error::constant(
                 Status::KeystoreTampered,
@@ -100,10 +117,10 @@ impl Slots {
         }
         for slot in &self.0 {
             if let Some(key) = slot.open(keystore_id, root)? {
-                return Ok(key);
+                return Ok(Some((slot.slot_id, key)));
             }
         }
-        Err(Error::new(Status::RootKey))
+        Ok(None)
     }
 
     /// Adds a slot for another root key; `current` opens one that is there.
@@ -115,7 +132,7 @@ impl Slots {
                 "The keystore has four root keys; retire one first.",
             ));
         }
-        if self.open(keystore_id, new).is_ok() {
+        if self.opened_by(keystore_id, new)?.is_some() {
             return Err(Error::invalid_option(
                 "root_key",
                 "it opens the keystore already",
@@ -127,8 +144,9 @@ impl Slots {
         Ok(slot_id)
     }
 
-    /// Removes a slot, but never the last.
-    pub fn retire(&mut self, slot_id: Uuid) -> Result<()> {
+    /// Removes a slot, but never the last, and only where `present` opens one that stays: the other
+    /// root keys may be lost long since.
+    pub fn retire(&mut self, keystore_id: Uuid, slot_id: Uuid, present: &RootKey) -> Result<()> {
         let Some(index) = self.0.iter().position(|slot| slot.slot_id == slot_id) else {
             return Err(Error::invalid_parameter(
                 "SlotId",
@@ -141,8 +159,17 @@ impl Slots {
                 "The last root key cannot be retired: nothing would open the keystore.",
             ));
         }
-        self.0.remove(index);
-        Ok(())
+        let retired = self.0.remove(index);
+        if self.opened_by(keystore_id, present)?.is_some() {
+            return Ok(());
+        }
+        Err(match retired.open(keystore_id, present)? {
+            Some(_) => Error::constant(
+                Status::State,
+                "The root key given opens only the slot to be retired; give the root key that stays.",
+            ),
+            None => Error::new(Status::RootKey),
+        })
     }
 
     /// Makes a new store key and seals it in the one slot that is left, which `root` opens.

@@ -17,7 +17,8 @@ use crate::envelope::WrappingKey;
 use crate::error::{Error, Result, Status};
 use crate::secret::Secret;
 
-/// How far the clock may be ahead of the last write for a purge to believe it: 30 days, in seconds.
+/// How far the clock may be ahead of the one believed last for a purge to believe it: 30 days, in
+/// seconds.
 const CLOCK_AHEAD_MAX: i64 = 30 * 24 * 60 * 60;
 
 /// CMKs and aliases, each in order of creation.
@@ -27,7 +28,7 @@ pub struct State {
     pub keys: Vec<Arc<Key>>,
     /// The aliases.
     pub aliases: Vec<Arc<Alias>>,
-    /// The latest time that deletion may be judged by.
+    /// The clock believed last: deletion is judged by it.
     pub clock: Timestamp,
 }
 
@@ -208,26 +209,42 @@ impl State {
 
     /// Drops the CMKs that are gone, if the clock can be believed.
     ///
-    /// A clock that is behind the last write, or far ahead of it, may be wrong; what it would delete
-    /// cannot be had back. The error names it; `confirmed` believes it all the same.
+    /// A clock that is behind the one believed last, or far ahead of it, may be wrong; what it would
+    /// delete cannot be had back. The error names it; `confirmed` believes it all the same. What is not
+    /// believed leaves the clock as it was, so that the next write does not believe it either.
     pub fn purge(&mut self, confirmed: bool) -> Result<Vec<Uuid>> {
         let now = Timestamp::now();
-        let gone: HashSet<_> = self.gone().map(|key| key.key_id).collect();
-        let ahead = now.since(self.clock);
-        if !gone.is_empty() && !confirmed && !(0..=CLOCK_AHEAD_MAX).contains(&ahead) {
-            return Err(Error::with(
-                Status::Clock,
-                format!(
-                    "The clock says {now}, the keystore was last written at {}: nothing is purged \
-                     until this is confirmed.",
-                    self.clock
-                ),
-            ));
+        let gone: Vec<Uuid> = self.gone().map(|key| key.key_id).collect();
+        if confirmed || self.believes(now) {
+            self.clock = now;
+            self.drop_keys(&gone);
+            return Ok(gone);
         }
-        self.clock = if confirmed { now } else { now.max(self.clock) };
-        self.keys.retain(|key| !gone.contains(&key.key_id));
-        self.aliases.retain(|alias| !gone.contains(&alias.key_id));
-        Ok(gone.into_iter().collect())
+        if gone.is_empty() {
+            return Ok(gone);
+        }
+        Err(Error::with(
+            Status::Clock,
+            format!(
+                "The clock says {now}, and the clock believed last said {}: nothing is purged until \
+                 this is confirmed.",
+                self.clock
+            ),
+        ))
+    }
+
+    /// Whether the clock may go on to `now`. Where nothing waits for its deletion any jump ahead will
+    /// do: a keystore at rest must not get stuck, and nothing can be lost by it.
+    fn believes(&self, now: Timestamp) -> bool {
+        let ahead = now.since(self.clock);
+        let far = ahead > CLOCK_AHEAD_MAX && self.keys.iter().any(|key| key.delete_date.is_some());
+        ahead >= 0 && !far
+    }
+
+    fn drop_keys(&mut self, ids: &[Uuid]) {
+        let ids: HashSet<_> = ids.iter().collect();
+        self.keys.retain(|key| !ids.contains(&key.key_id));
+        self.aliases.retain(|alias| !ids.contains(&alias.key_id));
     }
 }
 

@@ -3,14 +3,16 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::key_name::{ALIAS_PREFIX, KeyName};
-use super::{Kms, Page, PageOf};
+use super::{KeyUse, Kms, Page, PageOf};
 use crate::action::Action;
 use crate::audit::Event;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, Status};
 use crate::keystore::Patience;
-use crate::keystore::state::{Alias, KeyState};
+use crate::keystore::state::{Alias, KeyState, State};
 use crate::request_id::Call;
 
 /// The most characters of an alias after its prefix.
@@ -22,35 +24,36 @@ impl Kms {
     /// CreateAlias.
     pub fn create_alias(&self, call: &Call, key_id: &str, alias: &str) -> Result<()> {
         check_alias(alias)?;
-        let name = KeyName::parse(key_id).not_an_alias()?;
-        let event = Event::on(Action::CreateAlias, key_id);
+        let name = KeyName::parse(key_id);
+        let event = Event::on(Action::CreateAlias, key_id).noting("alias", alias);
         self.change(call, &event, Patience::Configured, |draft| {
             let id = self.permit_change(Action::CreateAlias, draft, name.id())?;
             if draft.state.key_mut(id)?.state() == KeyState::PendingDeletion {
                 return Err(Error::new(Status::State));
             }
-            if draft.state.alias(alias).is_some() {
-                return Err(Error::new(Status::AliasExists));
+            if let Some(known) = draft.state.alias(alias) {
+                return Err(exists(&draft.state, known));
             }
             draft.state.aliases.push(Arc::new(Alias {
                 alias: alias.to_owned(),
                 key_id: id,
                 created: Timestamp::now(),
             }));
-            Ok(((), None))
+            Ok(((), named(&draft.state, id)))
         })
     }
 
     /// UpdateAlias: the alias points to another CMK.
     pub fn update_alias(&self, call: &Call, key_id: &str, alias: &str) -> Result<()> {
         check_alias(alias)?;
-        let name = KeyName::parse(key_id).not_an_alias()?;
-        let event = Event::on(Action::UpdateAlias, key_id);
+        let name = KeyName::parse(key_id);
+        let event = Event::on(Action::UpdateAlias, key_id).noting("alias", alias);
         self.change(call, &event, Patience::Configured, |draft| {
             let old = draft.state.alias(alias).map(|alias| alias.key_id);
             // The permission must cover the CMK that the alias leaves, too.
             let old = old.ok_or(Error::new(Status::AliasNotFound));
-            self.permit_change(Action::UpdateAlias, draft, old)?;
+            let old = self.permit_change(Action::UpdateAlias, draft, old)?;
+            event.note("old_key_id", old.to_string());
             let id = self.permit_change(Action::UpdateAlias, draft, name.id())?;
             if draft.state.key_mut(id)?.state() == KeyState::PendingDeletion {
                 return Err(Error::new(Status::PendingDeletion));
@@ -60,20 +63,20 @@ impl Kms {
                     Arc::make_mut(known).key_id = id;
                 }
             }
-            Ok(((), None))
+            Ok(((), named(&draft.state, id)))
         })
     }
 
     /// DeleteAlias: the CMK stays as it is.
     pub fn delete_alias(&self, call: &Call, alias: &str) -> Result<()> {
         check_alias(alias)?;
-        let event = Event::on(Action::DeleteAlias, alias);
+        let event = Event::on(Action::DeleteAlias, alias).noting("alias", alias);
         self.change(call, &event, Patience::Configured, |draft| {
             let id = draft.state.alias(alias).map(|alias| alias.key_id);
             let id = id.ok_or(Error::new(Status::AliasNotFound));
-            self.permit_change(Action::DeleteAlias, draft, id)?;
+            let id = self.permit_change(Action::DeleteAlias, draft, id)?;
             draft.state.aliases.retain(|known| known.alias != alias);
-            Ok(((), None))
+            Ok(((), named(&draft.state, id)))
         })
     }
 
@@ -96,7 +99,7 @@ impl Kms {
         page: PageOf,
     ) -> Result<Page<Arc<Alias>>> {
         let action = Action::ListAliasesByKeyId;
-        let name = KeyName::parse(key_id).not_an_alias()?;
+        let name = KeyName::parse(key_id);
         self.perform(call, &Event::on(action, key_id), || {
             self.permit(action)?;
             self.on_view(|view| {
@@ -108,6 +111,23 @@ impl Kms {
             })
         })
     }
+}
+
+/// The CMK of an alias for the audit log, also one that is gone and waits for a purge.
+fn named(state: &State, key_id: Uuid) -> Option<KeyUse> {
+    let key = state.keys.iter().find(|key| key.key_id == key_id)?;
+    Some(KeyUse::of(key))
+}
+
+/// An alias of a CMK that is gone is in no list: the refusal says why it is still taken.
+fn exists(state: &State, alias: &Alias) -> Error {
+    if state.gone().any(|key| key.key_id == alias.key_id) {
+        return Error::constant(
+            Status::AliasExists,
+            "AliasName Already Exists: it is held by a CMK whose deletion window has ended; purge it.",
+        );
+    }
+    Error::new(Status::AliasExists)
 }
 
 fn check_alias(alias: &str) -> Result<()> {

@@ -174,19 +174,28 @@ impl Kms {
             self.permit(Action::ReEncryptFrom)?;
             self.permit(Action::ReEncryptTo)?;
             let mut rest = rewrapped;
+            let longest = blobs.iter().map(|blob| blob.len()).max();
+            // The caller's buffer never holds a plaintext, not even for the moment of its encryption.
+            let mut scratch = Scratch::zeroed(longest.unwrap_or(0));
             for (index, blob) in blobs.iter().enumerate() {
                 let (room, after) = rest.split_at_mut(blob.len());
                 rest = after;
+                let new = &mut scratch[..blob.len()];
+                let mut claimed = None;
                 let outcome = blob::parse(blob).and_then(|wrapped| {
+                    claimed = Some(KeyUse::claimed_by(&wrapped));
                     let source = Source {
                         wrapped: &wrapped,
                         of: source,
                     };
-                    self.rewrap(call, &source, destination, room)
+                    self.rewrap(call, &source, destination, new)
                 });
-                if outcome.is_err() {
-                    room.fill(0);
+                match outcome {
+                    Ok(_) => room.copy_from_slice(new),
+                    Err(_) => room.fill(0),
                 }
+                let refusal = outcome.as_ref().err().map(Error::status);
+                event.tally.borrow_mut().count(claimed, refusal);
                 each(index, outcome);
             }
             Ok(((), None))
@@ -215,15 +224,18 @@ impl Kms {
         };
         self.perform(call, &event, || {
             self.permit(action)?;
+            let mut scratch = Scratch::zeroed(blob_len);
             let used = self.under(call, action, key_id, |room| {
                 let blobs = wrapped.chunks_exact_mut(blob_len);
                 for (index, blob) in blobs.enumerate() {
                     let at = index * key_len;
-                    room.generate(context, blob, |key| {
+                    // As in `re_encrypt_many`.
+                    room.generate(context, &mut scratch, |key| {
                         if let Some(plaintexts) = &mut plaintexts {
                             plaintexts[at..at + key_len].copy_from_slice(key);
                         }
                     })?;
+                    blob.copy_from_slice(&scratch);
                 }
                 Ok(())
             })?;
@@ -289,12 +301,13 @@ impl Kms {
         mut fill: impl FnMut(&Room<'_>) -> Result<()>,
     ) -> Result<KeyUse> {
         let name = KeyName::parse(key_id);
+        let mut tried = false;
         loop {
             let outcome = self.on_view(|view| {
                 let key = self.permit_on(action, view, name.find(view))?;
                 let version = view.version(key, key.primary_version)?;
                 key.usable()?;
-                if key.is_rotation_due() && self.may_rotate(call, view, key, version) {
+                if !tried && key.is_rotation_due() && self.may_rotate(call, view, key, version) {
                     return Ok(Lent::RotateFirst(key.key_id));
                 }
                 let used = KeyUse {
@@ -308,7 +321,10 @@ impl Kms {
             })?;
             match outcome {
                 Lent::Used(used) => return Ok(used),
-                Lent::RotateFirst(key_id) => self.rotate_due(call, key_id),
+                Lent::RotateFirst(key_id) => {
+                    tried = true;
+                    self.rotate_due(call, key_id);
+                }
             }
         }
     }

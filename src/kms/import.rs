@@ -8,7 +8,6 @@ use sha2::Sha256;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::key_name::KeyName;
 use super::keys::not_pending_deletion;
 use super::{KeyUse, Kms};
 use crate::action::Action;
@@ -43,9 +42,13 @@ impl Kms {
     /// keystore keeps neither: the token carries the private key, sealed.
     pub fn get_parameters_for_import(&self, call: &Call, key_id: &str) -> Result<ImportParameters> {
         let action = Action::GetParametersForImport;
-        let id = self.read_key_by_id(call, action, key_id, |key| {
-            takes_import(key).map(|()| key.key_id)
-        })?;
+        self.read_key_by_id(call, action, key_id, |key| {
+            takes_import(key)?;
+            self.new_import_parameters(key.key_id)
+        })
+    }
+
+    fn new_import_parameters(&self, id: Uuid) -> Result<ImportParameters> {
         let internal = |_| Error::with(Status::Internal, "The RSA key could not be encoded.");
         // The generator below cannot report that the system gives no random bytes; this can.
         random::fill(&mut [0; 1])?;
@@ -58,7 +61,7 @@ impl Kms {
             .into_vec();
         let private = private.to_pkcs8_der().map_err(internal)?;
         let expires = Timestamp::now().plus(TOKEN_LIFE);
-        let view = self.keystore.view()?;
+        let view = self.keystore.loaded();
         let sealed = view.store_key().seal_bytes(
             &token_aad(view.store_key(), id, expires),
             private.as_bytes(),
@@ -82,7 +85,6 @@ impl Kms {
         expires: Option<Timestamp>,
     ) -> Result<()> {
         let action = Action::ImportKeyMaterial;
-        KeyName::parse(key_id).not_an_alias()?;
         self.change_named_key(
             call,
             action,

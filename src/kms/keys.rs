@@ -13,6 +13,7 @@ use crate::audit::Event;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, Status};
 use crate::keystore::state::{Key, KeyState, Origin, Rotation, Tag, Version};
+use crate::keystore::view::View;
 use crate::keystore::{Draft, Patience};
 use crate::random;
 use crate::request_id::Call;
@@ -179,21 +180,21 @@ impl Kms {
         Ok(view.state().gone().map(|key| key.key_id).collect())
     }
 
-    /// Drops the CMKs that are gone from the file; `confirmed` also where the clock may be wrong.
+    /// Drops the CMKs that are gone from the file, and tells which; `confirmed` also where the clock may
+    /// be wrong.
     pub fn purge(&self, call: &Call, confirmed: bool) -> Result<Vec<Uuid>> {
-        let gone = self.gone_keys()?;
-        if gone.is_empty() {
-            return Ok(gone);
+        let event = Event::new(Action::Purge);
+        // Confirming the clock is a change, also where nothing is gone.
+        let is_needless = self
+            .permit(Action::Purge)
+            .and_then(|()| Ok(!confirmed && self.gone_keys()?.is_empty()));
+        match is_needless {
+            Ok(false) => self.change(call, &event, Patience::Configured, |draft| {
+                draft.purge(confirmed)?;
+                Ok((draft.purged.clone(), None))
+            }),
+            needless => self.perform(call, &event, || needless.map(|_| (Vec::new(), None))),
         }
-        let event = Event {
-            count: Some(gone.len()),
-            ..Event::new(Action::Purge)
-        };
-        self.change(call, &event, Patience::Configured, |draft| {
-            draft.state.purge(confirmed)?;
-            Ok(((), None))
-        })?;
-        Ok(gone)
     }
 
     /// Reads something of one CMK, named in any way.
@@ -204,14 +205,7 @@ impl Kms {
         key_id: &str,
         read: impl Fn(&Key) -> Result<R>,
     ) -> Result<R> {
-        let name = KeyName::parse(key_id);
-        self.perform(call, &Event::on(action, key_id), || {
-            self.permit(action)?;
-            self.on_view(|view| {
-                let key = self.permit_on(action, view, name.find(view))?;
-                Ok((read(key)?, Some(KeyUse::of(key))))
-            })
-        })
+        self.read_named_key(call, action, key_id, |name, view| name.find(view), read)
     }
 
     /// Reads something of one CMK, named by id or ARN.
@@ -222,8 +216,26 @@ impl Kms {
         key_id: &str,
         read: impl Fn(&Key) -> Result<R>,
     ) -> Result<R> {
-        KeyName::parse(key_id).not_an_alias()?;
-        self.read_key(call, action, key_id, read)
+        self.read_named_key(call, action, key_id, find_by_id, read)
+    }
+
+    /// Reads something of one CMK; `find` says which names will do.
+    fn read_named_key<R>(
+        &self,
+        call: &Call,
+        action: Action,
+        key_id: &str,
+        find: impl for<'v> Fn(&KeyName<'_>, &'v View) -> Result<&'v Key>,
+        read: impl Fn(&Key) -> Result<R>,
+    ) -> Result<R> {
+        let name = KeyName::parse(key_id);
+        self.perform(call, &Event::on(action, key_id), || {
+            self.permit(action)?;
+            self.on_view(|view| {
+                let key = self.permit_on(action, view, find(&name, view))?;
+                Ok((read(key)?, Some(KeyUse::of(key))))
+            })
+        })
     }
 
     /// Changes one CMK, named by id or ARN.
@@ -234,7 +246,6 @@ impl Kms {
         key_id: &str,
         mut edit: impl FnMut(&mut Key) -> Result<R>,
     ) -> Result<R> {
-        KeyName::parse(key_id).not_an_alias()?;
         self.change_named_key(
             call,
             action,
@@ -268,6 +279,11 @@ impl Kms {
             },
         )
     }
+}
+
+/// The CMK of a name that is no alias.
+fn find_by_id<'v>(name: &KeyName<'_>, view: &'v View) -> Result<&'v Key> {
+    view.key(name.id()?)
 }
 
 fn make_key(new: &NewKey, draft: &Draft) -> Result<Key> {

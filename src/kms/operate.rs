@@ -27,6 +27,9 @@ use crate::root_key::RootKey;
 /// Seconds between two writes of one client to the usage file.
 const USAGE_INTERVAL: u64 = 60;
 
+/// What audit lines call the slot of a root key.
+const SLOT_ID: &str = "slot_id";
+
 /// When the usage was last written down.
 pub(super) struct UsageClock {
     born: Instant,
@@ -51,11 +54,15 @@ pub struct VersionUsage {
 }
 
 impl Kms {
-    /// The root keys that open the keystore.
-    pub fn root_keys(&self) -> Result<Vec<RootKeySlot>> {
-        self.keystore.look()?;
+    /// The root keys that open the keystore; the slot that `present` opens is marked.
+    pub fn root_keys(&self, present: Option<&RootKey>) -> Result<Vec<RootKeySlot>> {
+        let keystore_id = self.keystore.look()?.store_key().keystore_id();
         let slots = self.keystore.root_keys().ok_or_else(no_root_keys)?;
-        Ok(slots.list())
+        let this_one = match present {
+            Some(root) => slots.opened_by(keystore_id, root)?,
+            None => None,
+        };
+        Ok(slots.list(this_one))
     }
 
     /// Adds a root key; `current` is one that opens the keystore.
@@ -64,28 +71,34 @@ impl Kms {
         self.change(call, &event, Patience::Configured, |draft| {
             let keystore_id = draft.store_key.keystore_id();
             let slots = draft.root_keys.as_mut().ok_or_else(no_root_keys)?;
-            Ok((slots.add(keystore_id, current, new)?, None))
+            let slot_id = slots.add(keystore_id, current, new)?;
+            event.note(SLOT_ID, slot_id.to_string());
+            Ok((slot_id, None))
         })
     }
 
-    /// Retires a root key, but never the last. With `reseal` the root key that is left seals a new
-    /// store key: the retired one, and a copy of the file from before, then open nothing that is
-    /// made later.
-    pub fn retire_root_key(
-        &self,
-        call: &Call,
-        slot_id: Option<Uuid>,
-        reseal: Option<&RootKey>,
-    ) -> Result<()> {
-        let event = Event::new(Action::RetireRootKey);
+    /// Retires a root key, but never the last; `present` is one that stays.
+    pub fn retire_root_key(&self, call: &Call, slot_id: Uuid, present: &RootKey) -> Result<()> {
+        let event = Event::new(Action::RetireRootKey).noting(SLOT_ID, slot_id.to_string());
         self.change(call, &event, Patience::Configured, |draft| {
-            let slots: &mut Slots = draft.root_keys.as_mut().ok_or_else(no_root_keys)?;
-            if let Some(slot_id) = slot_id {
-                slots.retire(slot_id)?;
+            draft.retire(slot_id, present)?;
+            Ok(((), None))
+        })
+    }
+
+    /// Seals a new store key under `present`, the one root key that is left when the one in the slot
+    /// `retired` is gone: that one, and a copy of the file from before, then open nothing that is made
+    /// later.
+    pub fn reseal(&self, call: &Call, retired: Option<Uuid>, present: &RootKey) -> Result<()> {
+        let mut event = Event::new(Action::RetireRootKey).noting("resealed", "true");
+        if let Some(slot_id) = retired {
+            event = event.noting(SLOT_ID, slot_id.to_string());
+        }
+        self.change(call, &event, Patience::Configured, |draft| {
+            if let Some(slot_id) = retired {
+                draft.retire(slot_id, present)?;
             }
-            if let Some(root) = reseal {
-                draft.reseal(root, self.expanded.arena())?;
-            }
+            draft.reseal(present, self.expanded.arena())?;
             Ok(((), None))
         })
     }
@@ -197,6 +210,12 @@ impl UsageClock {
 }
 
 impl crate::keystore::Draft {
+    fn retire(&mut self, slot_id: Uuid, present: &RootKey) -> Result<()> {
+        let keystore_id = self.store_key.keystore_id();
+        let slots: &mut Slots = self.root_keys.as_mut().ok_or_else(no_root_keys)?;
+        slots.retire(keystore_id, slot_id, present)
+    }
+
     /// Seals everything under a new store key, in the one slot that `root` opens.
     fn reseal(&mut self, root: &RootKey, arena: &Arc<crate::secret::Arena>) -> Result<()> {
         let slots = self.root_keys.as_mut().ok_or_else(no_root_keys)?;

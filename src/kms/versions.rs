@@ -119,6 +119,8 @@ impl Kms {
         let name = key_id.to_string();
         let event = Event::on(Action::CreateKeyVersion, &name);
         let _ = self.change(call, &event, Patience::None, |draft| {
+            // An alias that the permission names may have moved since.
+            self.permit_change(Action::CreateKeyVersion, draft, Ok(key_id))?;
             let store_key = Arc::clone(&draft.store_key);
             let key = draft.state.key_mut(key_id)?;
             key.usable()?;
