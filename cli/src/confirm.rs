@@ -1,4 +1,4 @@
-//! Asking before something is lost.
+//! Asking before something is lost or redirected.
 #![forbid(unsafe_code)]
 
 use std::io::{self, BufRead, IsTerminal, Write};

@@ -8,6 +8,11 @@ use std::path::{Path, PathBuf};
 
 use crate::failure::{Failure, Result};
 
+/// The new file that an option names; `-` is standard output, as is nothing.
+pub fn named(out: Option<&Path>) -> Option<&Path> {
+    out.filter(|path| *path != Path::new("-"))
+}
+
 /// A file being made. It is removed again unless it is finished.
 pub struct NewFile {
     path: PathBuf,
@@ -24,6 +29,9 @@ impl NewFile {
             .mode(0o600)
             .open(path)
             .map_err(|error| match error.kind() {
+                io::ErrorKind::AlreadyExists if path == Path::new("/dev/stdout") => Failure::Files(
+                    "/dev/stdout is no new file; standard output is named \"-\".".to_owned(),
+                ),
                 io::ErrorKind::AlreadyExists => Failure::Files(format!(
                     "{} is there already; it is not replaced.",
                     path.display()
@@ -44,8 +52,15 @@ impl NewFile {
             .map_err(|error| Failure::file("write", &self.path, error))
     }
 
-    /// Makes sure that it lasts.
-    pub fn finish(mut self) -> Result<()> {
+    /// Makes sure that it lasts, and keeps it.
+    pub fn finish(self) -> Result<()> {
+        self.sync()?;
+        self.keep();
+        Ok(())
+    }
+
+    /// Makes sure that it lasts, as long as it is not removed.
+    pub fn sync(&self) -> Result<()> {
         let directory = match self.path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
@@ -53,9 +68,12 @@ impl NewFile {
         self.file
             .sync_all()
             .and_then(|()| File::open(directory)?.sync_all())
-            .map_err(|error| Failure::file("write", &self.path, error))?;
+            .map_err(|error| Failure::file("write", &self.path, error))
+    }
+
+    /// It is not removed again.
+    pub fn keep(mut self) {
         self.finished = true;
-        Ok(())
     }
 }
 
@@ -88,6 +106,13 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"one");
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_hyphen_is_no_file() {
+        assert_eq!(named(Some(Path::new("-"))), None);
+        assert_eq!(named(None), None);
+        assert_eq!(named(Some(Path::new("./-"))), Some(Path::new("./-")));
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub struct Global {
     #[arg(long, global = true)]
     pub json: bool,
 
-    /// Do not ask before something is lost
+    /// Do not ask before something is lost or redirected
     #[arg(short, long, global = true)]
     pub yes: bool,
 }

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use crate::failure::{Failure, Result};
-use crate::new_file::NewFile;
+use crate::new_file::{self, NewFile};
 
 /// A place that a secret may be written to. It is found before the secret is made.
 pub enum SecretOut {
@@ -26,9 +26,9 @@ pub enum SecretOut {
 impl SecretOut {
     /// The place: a file where one is named (`-` is standard output), else standard output.
     pub fn find(file: Option<&Path>, show: bool) -> Result<Self> {
-        match file {
-            Some(path) if path != Path::new("-") => NewFile::create(path).map(SecretOut::File),
-            _ => standard_output(io::stdout().is_terminal(), show),
+        match new_file::named(file) {
+            Some(path) => NewFile::create(path).map(SecretOut::File),
+            None => standard_output(io::stdout().is_terminal(), show),
         }
     }
 

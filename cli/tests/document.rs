@@ -130,7 +130,7 @@ fn every_field_of_the_json_is_named() {
         &["delete-material", "alias/own", "--yes"],
         &["alias", "set", "alias/b", "alias/a"],
         &["alias", "list"],
-        &["alias", "delete", "alias/b"],
+        &["alias", "delete", "alias/b", "--yes"],
         &["purge"],
         &["generate-data-key", "alias/a", "--plaintext", "-"],
         &["generate-data-key", "alias/a"],

@@ -78,6 +78,18 @@ fn a_wrong_command_line_is_two() {
             "KeyId=alias/orders",
             "Plaintext=swordfish",
         ],
+        &[
+            "call",
+            "Action=Encrypt&KeyId=alias/orders&Pl%61intext=swordfish",
+        ],
+        &[
+            "generate-data-key",
+            "alias/orders",
+            "--plaintext",
+            "-",
+            "--out",
+            "-",
+        ],
         &["import", "alias/orders"],
         &["root-key", "retire"],
         &["--root-key", "swordfish", "list"],
@@ -146,6 +158,7 @@ fn files_that_cannot_be_used_are_three() {
 #[test]
 fn nobody_to_confirm_is_five_and_changes_nothing() {
     let place = Place::with_key();
+    place.ok(&["create-key", "--alias", "alias/second"]);
     let before = place.read("keystore");
     let slot = place.json(&["root-key", "list"])["RootKeys"][0]["SlotId"].clone();
     let slot = slot.as_str().unwrap();
@@ -153,6 +166,15 @@ fn nobody_to_confirm_is_five_and_changes_nothing() {
         &["schedule-deletion", "alias/orders"][..],
         &["delete-material", "alias/orders"],
         &["root-key", "retire", slot],
+        &["alias", "delete", "alias/orders"],
+        &["alias", "set", "alias/orders", "alias/second"],
+        &["call", "Action=DeleteAlias", "AliasName=alias/orders"],
+        &[
+            "call",
+            "Action=UpdateAlias",
+            "AliasName=alias/orders",
+            "KeyId=x",
+        ],
         &["root-key", "retire", "--reseal"],
         &[
             "call",
@@ -168,6 +190,12 @@ fn nobody_to_confirm_is_five_and_changes_nothing() {
         assert_eq!(place.piped(args, b"yes\n").code, 5);
     }
     assert_eq!(place.read("keystore"), before);
+    // A name that stays where it is, and a new one, redirect nobody; one that is not there is refused.
+    place.ok(&["alias", "set", "alias/orders", "alias/orders"]);
+    place.ok(&["alias", "set", "alias/third", "alias/orders"]);
+    place.fails(1, &["alias", "delete", "alias/none"]);
+    place.ok(&["alias", "set", "alias/orders", "alias/second", "--yes"]);
+    place.ok(&["alias", "delete", "alias/orders", "--yes"]);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use kmsbox::clock::Timestamp;
@@ -23,6 +24,7 @@ fn a_backup_is_restored_and_a_dry_run_only_says_so() {
     assert_eq!(made["Keys"], 1);
     assert_eq!(made["DryRun"], false);
     assert_eq!(place.read("copy"), place.read("keystore"));
+    assert!(!place.path("copy.lock").exists());
 
     let to = place.path("new/keystore");
     fs::create_dir(place.path("new")).unwrap();
@@ -86,9 +88,29 @@ fn root_keys_are_added_and_retired() {
     );
     let listed = place.ok(&["root-key", "list"]);
     assert_eq!(listed.lines().count(), 3);
-    assert!(listed.contains(added["SlotId"].as_str().unwrap()));
+    let added = added["SlotId"].as_str().unwrap();
+    let marked = |slot: &str| {
+        let mut lines = listed.lines().filter(|line| line.starts_with(slot));
+        lines.next().unwrap().ends_with("this one")
+    };
+    assert_eq!((marked(old), marked(added)), (true, false));
+    let before = place.read("keystore");
+    for more in [&["-y"][..], &["--reseal", "-y"]] {
+        let own = place.fails(1, &[&["root-key", "retire", old], more].concat());
+        assert!(own.contains("give the root key that stays"), "{own}");
+    }
+    assert_eq!(place.read("keystore"), before);
 
     let new = ["--root-key", "file:new.key"];
+    let slots = place.json(&[&new[..], &["root-key", "list"]].concat());
+    let ones = slots["RootKeys"].as_array().unwrap().iter();
+    let ones: Vec<_> = ones
+        .map(|slot| (&slot["SlotId"], &slot["ThisOne"]))
+        .collect();
+    assert_eq!(
+        serde_json::json!(ones),
+        serde_json::json!([[old, false], [added, true]])
+    );
     let said = place.ok(&[&new[..], &["root-key", "retire", old, "--reseal", "-y"]].concat());
     assert!(said.contains("root keys left: 1"), "{said}");
     assert!(place.fails(3, &["list"]).contains("KMS_ERR_ROOT_KEY"));
@@ -96,6 +118,41 @@ fn root_keys_are_added_and_retired() {
     assert_eq!(place.ok(&[&new[..], &decrypt].concat()), "secret");
     place.ok(&[&new[..], &["root-key", "retire", "--reseal", "-y"]].concat());
     assert_eq!(place.ok(&[&new[..], &decrypt].concat()), "secret");
+}
+
+#[test]
+fn a_root_key_made_for_nothing_is_taken_away() {
+    let place = Place::empty();
+    let init = ["init", "--make-root-key"];
+    place.fails(3, &[&init[..], &["--keystore", "none/keystore"]].concat());
+    assert!(!place.path("root.key").exists());
+    // Found out only when the keystore is about to be made.
+    fs::create_dir(place.path("open")).unwrap();
+    fs::set_permissions(place.path("open"), fs::Permissions::from_mode(0o777)).unwrap();
+    place.fails(3, &[&init[..], &["--keystore", "open/keystore"]].concat());
+    assert!(!place.path("root.key").exists());
+    place.ok(&init);
+    // One that was there before is not this command's to remove.
+    let again = [&init[..], &["--keystore", "none/keystore"]].concat();
+    place.fails(3, &again);
+    place.ok(&["verify"]);
+
+    let add = |name: &str| ["root-key", "add", name, "--make"].map(str::to_owned);
+    let unheard = ["--audit-log", "none/audit"];
+    let refused = add("file:refused.key");
+    let args: Vec<&str> = refused.iter().map(String::as_str).chain(unheard).collect();
+    place.fails(3, &args);
+    assert!(!place.path("refused.key").exists());
+    for name in ["file:2.key", "file:3.key", "file:4.key"] {
+        place.ok(&add(name).each_ref().map(String::as_str));
+    }
+    let fifth = add("file:5.key");
+    let said = place.fails(1, &fifth.each_ref().map(String::as_str));
+    assert!(said.contains("KMS_ERR_LIMIT_EXCEEDED"), "{said}");
+    assert!(!place.path("5.key").exists());
+    for name in ["root.key", "2.key", "3.key", "4.key"] {
+        place.ok(&["--root-key", &source(&place.path(name)), "verify"]);
+    }
 }
 
 #[test]

@@ -121,7 +121,7 @@ fn aliases_are_set_moved_listed_and_deleted() {
     let other = place.ok(&["create-key"]);
     let other = other.trim();
     place.ok(&["alias", "set", "alias/second", "alias/orders"]);
-    let moved = place.json(&["alias", "set", "alias/second", other]);
+    let moved = place.json(&["alias", "set", "alias/second", other, "-y"]);
     assert_eq!(moved["KeyId"], other);
     assert!(moved["PreviousKeyId"].is_string());
     let all = place.ok(&["alias", "list"]);
@@ -129,7 +129,7 @@ fn aliases_are_set_moved_listed_and_deleted() {
     let of_other = place.json(&["alias", "list", other]);
     assert_eq!(of_other["TotalCount"], 1);
     assert_eq!(of_other["Aliases"][0]["AliasName"], "alias/second");
-    place.ok(&["alias", "delete", "alias/second"]);
+    place.ok(&["alias", "delete", "alias/second", "-y"]);
     assert!(
         place
             .fails(1, &["describe", "alias/second"])

@@ -86,7 +86,9 @@ fn every_page_says_what_it_is_and_ends_with_examples() {
         );
         assert!(!text.contains("\\\""), "{words}: {text}");
         // What follows the options has the width of a small terminal.
-        let (_, notes) = text.split_once("before something is lost\n").unwrap();
+        let (_, notes) = text
+            .split_once("before something is lost or redirected\n")
+            .unwrap();
         for line in notes.lines() {
             assert!(line.chars().count() <= 80, "{words}: {line}");
         }

@@ -95,6 +95,29 @@ fn files_are_for_their_owner_and_never_replaced() {
 }
 
 #[test]
+fn a_hyphen_is_standard_output_for_every_out() {
+    let place = Place::with_key();
+    place.write("in", SECRET);
+    let blob = place.ok(&["encrypt", "alias/orders", "in", "--out", "-"]);
+    let decrypt = ["decrypt", "--blob", blob.trim(), "--out", "-"];
+    assert_eq!(place.run(&decrypt).stdout, SECRET);
+    let made = place.ok(&["generate-data-key", "alias/orders", "--out", "-"]);
+    place.ok(&["decrypt", "--blob", made.trim(), "--base64"]);
+    let to = ["--to", "alias/orders", "--out", "-"];
+    let moved = place.piped(&[&["re-encrypt"][..], &to].concat(), blob.as_bytes());
+    let decrypt = ["decrypt", "--blob", moved.text().trim()].map(str::to_owned);
+    assert_eq!(
+        place.run(&decrypt.each_ref().map(String::as_str)).stdout,
+        SECRET
+    );
+    let call = ["call", "Action=ListKeys", "--out", "-"];
+    assert!(place.ok(&call).contains("TotalCount"));
+    assert!(!place.path("-").exists());
+    let device = ["call", "Action=ListKeys", "--out", "/dev/stdout"];
+    assert!(place.fails(3, &device).contains("\"-\""));
+}
+
+#[test]
 fn a_pipe_gets_the_secret_as_it_is() {
     let place = Place::with_key();
     let blob = place

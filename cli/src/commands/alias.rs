@@ -7,6 +7,7 @@ use kmsbox::request_id::Call;
 use serde_json::json;
 
 use super::keys::ALL;
+use crate::confirm::confirm;
 use crate::failure::Result;
 use crate::naming;
 use crate::open::{Access, Global};
@@ -17,7 +18,8 @@ use crate::table::Table;
 #[derive(Args)]
 #[command(after_help = "\
 Blobs know the CMK that they are under by its id: an alias that moves changes
-only what is wrapped from then on.
+only what is wrapped from then on. Moving and deleting one ask first: they
+change what every engine that uses the name does.
 
 Examples:
   kmsbox alias set alias/orders 5b1c2f6e-8a0d-4c0b-9a58-4f3c8d1e7a90
@@ -40,7 +42,8 @@ enum Commands {
 #[command(after_help = "\
 Examples:
   kmsbox alias set alias/orders 5b1c2f6e-8a0d-4c0b-9a58-4f3c8d1e7a90
-  kmsbox alias set alias/orders-old alias/orders")]
+  kmsbox alias set alias/orders-old alias/orders
+  kmsbox alias set alias/orders alias/orders-new --yes    # moves it, unasked")]
 struct Set {
     /// The alias
     #[arg(value_name = "alias/NAME")]
@@ -95,6 +98,13 @@ impl Set {
             Err(error) if error.status() == Status::AliasNotFound => None,
             Err(error) => return Err(error.into()),
         };
+        if let Some(old) = old.as_deref().filter(|old| *old != id) {
+            let question = format!(
+                "{} stands for {old}; whoever wraps under it would do so under {id} from now on.",
+                self.alias
+            );
+            confirm(global.yes, &question)?;
+        }
         match &old {
             Some(_) => kms.update_alias(&call, &id, &self.alias)?,
             None => kms.create_alias(&call, &id, &self.alias)?,
@@ -115,7 +125,19 @@ impl Set {
 impl Delete {
     fn run(self, global: &Global) -> Result<()> {
         let kms = global.open(Access::Write)?;
-        kms.delete_alias(&Call::default(), &self.alias)?;
+        let call = Call::default();
+        let stands = match kms.describe_key(&call, &self.alias) {
+            Ok(key) => format!(" stands for {}", key.key_id),
+            Err(error) if error.status() == Status::AliasNotFound => return Err(error.into()),
+            // Deleting may be right all the same.
+            Err(_) => String::from(" names a CMK that cannot be shown"),
+        };
+        let question = format!(
+            "{}{stands}; whoever wraps under it would be refused from now on.",
+            self.alias
+        );
+        confirm(global.yes, &question)?;
+        kms.delete_alias(&call, &self.alias)?;
         if global.json {
             return output::json(&json!({"AliasName": self.alias}));
         }

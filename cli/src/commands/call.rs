@@ -20,6 +20,8 @@ const VALUE_MAX: usize = 1 << 16;
 const SECRET: &[&str] = &["Decrypt", "GenerateDataKey"];
 /// Actions after which something may be lost.
 const LOSING: &[&str] = &["ScheduleKeyDeletion", "DeleteKeyMaterial"];
+/// Actions after which a name stands for something else.
+const REDIRECTING: &[&str] = &["UpdateAlias", "DeleteAlias"];
 
 /// Perform any action of the API, and print the document it answers with
 #[derive(Args)]
@@ -40,7 +42,7 @@ pub struct CallArgs {
     #[arg(required = true, value_name = "NAME=VALUE")]
     parameters: Vec<String>,
 
-    /// Put the document into this new file
+    /// Put the document into this new file; "-" or nothing: standard output
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 
@@ -53,11 +55,13 @@ impl CallArgs {
     pub fn run(self, global: &Global) -> Result<()> {
         let request = self.request()?;
         let action = action(&request);
-        if LOSING.contains(&action.as_str()) {
-            confirm(
-                global.yes,
-                &format!("{action} can lose what is wrapped under a CMK."),
-            )?;
+        let consequence = match action.as_str() {
+            action if LOSING.contains(&action) => Some("can lose what is wrapped under a CMK"),
+            action if REDIRECTING.contains(&action) => Some("redirects whoever uses the alias"),
+            _ => None,
+        };
+        if let Some(consequence) = consequence {
+            confirm(global.yes, &format!("{action} {consequence}."))?;
         }
         let kms = global.open(Access::Write)?;
         let show = self.show || !SECRET.contains(&action.as_str());
@@ -133,7 +137,8 @@ fn value_of(parameter: &str) -> Result<(&str, Zeroizing<Vec<u8>>)> {
 }
 
 fn refuse_secret<'a>(mut names: impl Iterator<Item = &'a str>) -> Result<()> {
-    match names.any(|name| name == "Plaintext") {
+    // As the service reads it: the name of a whole request is encoded, too.
+    match names.any(|name| decoded(name) == "Plaintext") {
         true => Err(Failure::Usage(
             "A secret does not belong on a command line: give Plaintext@FILE, or the request by \
              standard input."
@@ -214,6 +219,9 @@ mod tests {
         for parameters in [
             &["Action=Encrypt", "Plaintext=x"][..],
             &["Action=Encrypt&Plaintext=x"],
+            &["Action=Encrypt&Pl%61intext=x"],
+            &["Action=Encrypt&%50%6c%61%69%6E%74%65%78%74=x"],
+            &["Action=Encrypt", "Pl%61intext=x"],
         ] {
             assert!(matches!(request(parameters), Err(Failure::Usage(_))));
         }

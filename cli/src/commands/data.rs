@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 use crate::failure::{Failure, Result};
 use crate::input::{self, BlobArgs};
 use crate::naming::{ContextArgs, KeyArg};
-use crate::new_file::NewFile;
+use crate::new_file::{self, NewFile};
 use crate::open::{Access, Global};
 use crate::output;
 use crate::secret_out::{self, SecretOut};
@@ -54,7 +54,7 @@ pub struct GenerateDataKey {
     #[arg(long, value_name = "FILE")]
     plaintext: Option<PathBuf>,
 
-    /// Put the blob, raw, into this new file
+    /// Put the blob, raw, into this new file; "-" or nothing: standard output, in base64
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 
@@ -66,7 +66,8 @@ pub struct GenerateDataKey {
 impl GenerateDataKey {
     pub fn run(self, global: &Global) -> Result<()> {
         let to_stdout = self.plaintext.as_deref() == Some(Path::new("-"));
-        if to_stdout && self.out.is_none() && !global.json {
+        let file = new_file::named(self.out.as_deref());
+        if to_stdout && file.is_none() && !global.json {
             return Err(Failure::Usage(
                 "The data key and the blob cannot both go to standard output: name a file for the \
                  blob with --out, or use --json."
@@ -81,7 +82,7 @@ impl GenerateDataKey {
             Some(path) => Some(SecretOut::find(Some(path), self.show)?),
             None => None,
         };
-        let blob_out = self.out.as_deref().map(NewFile::create).transpose()?;
+        let blob_out = file.map(NewFile::create).transpose()?;
         let mut wrapped = vec![0; blob::len(len)];
         let mut key = Scratch::zeroed(if secret_out.is_some() { len } else { 0 });
         let call = Call::default();
@@ -103,14 +104,10 @@ impl GenerateDataKey {
             Some(out) if to_stdout => write_shown(out, &key, Content::Bytes),
             Some(out) => {
                 out.write(&key)?;
-                self.tell(global, used, &wrapped_text)
+                tell_blob(global, file, used, &wrapped_text)
             }
-            None => self.tell(global, used, &wrapped_text),
+            None => tell_blob(global, file, used, &wrapped_text),
         }
-    }
-
-    fn tell(&self, global: &Global, used: KeyUse, wrapped: &str) -> Result<()> {
-        tell_blob(global, self.out.as_deref(), used, wrapped)
     }
 }
 
@@ -138,7 +135,7 @@ pub struct Encrypt {
     #[arg(long)]
     text: bool,
 
-    /// Put the blob, raw, into this new file
+    /// Put the blob, raw, into this new file; "-" or nothing: standard output, in base64
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -155,7 +152,8 @@ impl Encrypt {
             false => Content::Bytes,
         };
         let kms = global.open(Access::Write)?;
-        let out = self.out.as_deref().map(NewFile::create).transpose()?;
+        let file = new_file::named(self.out.as_deref());
+        let out = file.map(NewFile::create).transpose()?;
         let mut wrapped = vec![0; blob::len(plaintext.len())];
         let call = Call::default();
         let used = kms.encrypt(
@@ -170,12 +168,7 @@ impl Encrypt {
             file.write(&wrapped)?;
             file.finish()?;
         }
-        tell_blob(
-            global,
-            self.out.as_deref(),
-            used,
-            &STANDARD.encode(&wrapped),
-        )
+        tell_blob(global, file, used, &STANDARD.encode(&wrapped))
     }
 }
 

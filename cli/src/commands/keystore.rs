@@ -11,8 +11,9 @@ use kmsbox::root_key::Source;
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Result};
+use crate::new_file::NewFile;
 use crate::open::{Access, Global, source_of};
-use crate::{new_file, output, table};
+use crate::{output, table};
 
 /// Make a keystore
 #[derive(Args)]
@@ -56,10 +57,19 @@ impl Init {
                 path.display()
             )));
         }
-        if self.make_root_key {
-            make_root_key(global.root_key()?, "--root-key")?;
+        let made = match self.make_root_key {
+            true => Some(make_root_key(global.root_key()?, "--root-key")?),
+            false => None,
+        };
+        let opened = Kms::open(&options);
+        // A root key that opens nothing is taken away again; one whose keystore came into being is not,
+        // whatever went wrong after that.
+        if let Some(made) = made
+            && (opened.is_ok() || path.symlink_metadata().is_ok())
+        {
+            made.keep();
         }
-        drop(Kms::open(&options)?);
+        drop(opened?);
         let shown = path.display().to_string();
         if global.json {
             return output::json(&json!({"Keystore": shown, "KeystoreId": id}));
@@ -68,8 +78,9 @@ impl Init {
     }
 }
 
-/// Makes a root key in the file that a source names. It is text, so that it can be printed and typed.
-pub fn make_root_key(source: &str, option: &str) -> Result<()> {
+/// Makes a root key in the file that a source names; the caller keeps it as soon as it opens something.
+/// It is text, so that it can be printed and typed.
+pub fn make_root_key(source: &str, option: &str) -> Result<NewFile> {
     use std::fmt::Write;
     use zeroize::Zeroizing;
 
@@ -85,7 +96,10 @@ pub fn make_root_key(source: &str, option: &str) -> Result<()> {
         let _ = write!(text, "{byte:02x}");
     }
     text.push('\n');
-    new_file::write(&path, text.as_bytes())
+    let mut file = NewFile::create(&path)?;
+    file.write(text.as_bytes())?;
+    file.sync()?;
+    Ok(file)
 }
 
 /// Open the keystore and unseal every version in it

@@ -18,7 +18,7 @@ use serde_json::json;
 use crate::failure::{Failure, Result, is_fatal, json_of, sentence_of};
 use crate::input::{BlobArgs, Input, decode};
 use crate::naming::{self, ContextArgs, context};
-use crate::new_file::NewFile;
+use crate::new_file::{self, NewFile};
 use crate::open::{Access, Global};
 use crate::output;
 use crate::progress::Progress;
@@ -66,7 +66,7 @@ pub struct ReEncrypt {
     #[arg(long, value_name = "KEY")]
     expect: Option<String>,
 
-    /// Put the new blobs into this new file
+    /// Put the new blobs into this new file; "-" or nothing: standard output
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -309,9 +309,9 @@ enum Out {
 
 impl Out {
     fn find(file: Option<&Path>) -> Result<Self> {
-        match file {
-            Some(path) if path != Path::new("-") => NewFile::create(path).map(Out::File),
-            _ => Ok(Out::Stdout(BufWriter::with_capacity(1 << 16, io::stdout()))),
+        match new_file::named(file) {
+            Some(path) => NewFile::create(path).map(Out::File),
+            None => Ok(Out::Stdout(BufWriter::with_capacity(1 << 16, io::stdout()))),
         }
     }
 

@@ -2,9 +2,12 @@
 #![forbid(unsafe_code)]
 
 use clap::{Args, Subcommand};
-use kmsbox::error::Error;
+use kmsbox::error::{Error, Status};
+use kmsbox::keystore::root_keys::MOST_SLOTS;
+use kmsbox::kms::Kms;
 use kmsbox::kms::key_name::parse_id;
 use kmsbox::request_id::Call;
+use kmsbox::root_key::RootKey;
 use serde_json::json;
 
 use super::keystore::make_root_key;
@@ -56,6 +59,9 @@ struct Add {
 /// List the root keys, by the slots that they open
 #[derive(Args)]
 #[command(after_help = "\
+The root key that the command was given opens the slot with \"this one\" beside
+it.
+
 Examples:
   kmsbox root-key list")]
 struct List {}
@@ -63,9 +69,12 @@ struct List {}
 /// Retire a root key, never the last
 #[derive(Args)]
 #[command(after_help = "\
+--root-key must be one that stays: the root key that the command is given is
+never the one that it retires. \"root-key list\" shows which it is.
+
 Retiring alone does not lock out someone who has the old root key and an old
 copy of the keystore: what seals the CMKs has not changed. --reseal changes
-it. It needs --root-key to be the one root key that is left, and processes
+it. It needs --root-key to be the only root key that is left, and processes
 that were given their root key as bytes must open the keystore again.
 
 Examples:
@@ -97,15 +106,28 @@ impl Add {
         let source = source_of(&self.source)?;
         let kms = global.open(Access::Write)?;
         let current = global.options(Access::Write)?.root_key()?;
-        if self.make {
-            make_root_key(&self.source, "SOURCE")?;
+        if self.make && kms.root_keys(None)?.len() >= MOST_SLOTS {
+            return Err(Error::with(
+                Status::LimitExceeded,
+                "The keystore has four root keys; retire one first. None was made.",
+            )
+            .into());
         }
-        let slot = kms
-            .add_root_key(&Call::default(), &current, &source.load()?)
-            .map_err(|error| match error.status() {
-                kmsbox::error::Status::InvalidOption => Failure::Refused(error),
-                _ => error.into(),
-            })?;
+        let made = match self.make {
+            true => Some(make_root_key(&self.source, "SOURCE")?),
+            false => None,
+        };
+        let new = source.load()?;
+        let added = kms.add_root_key(&Call::default(), &current, &new);
+        if let Some(made) = made
+            && (added.is_ok() || may_open(&kms, &new))
+        {
+            made.keep();
+        }
+        let slot = added.map_err(|error| match error.status() {
+            Status::InvalidOption => Failure::Refused(error),
+            _ => error.into(),
+        })?;
         if global.json {
             return output::json(&json!({"SlotId": slot.to_string()}));
         }
@@ -113,26 +135,39 @@ impl Add {
     }
 }
 
+/// Whether this root key opens the keystore although adding it failed: the change may have been made
+/// before something else went wrong.
+fn may_open(kms: &Kms, root: &RootKey) -> bool {
+    match kms.root_keys(Some(root)) {
+        Ok(slots) => slots.iter().any(|slot| slot.this_one),
+        // Who cannot be sure keeps it.
+        Err(_) => true,
+    }
+}
+
 impl List {
     fn run(self, global: &Global) -> Result<()> {
         let kms = global.open(Access::Read)?;
-        let slots = kms.root_keys()?;
+        let present = global.options(Access::Read)?.root_key()?;
+        let slots = kms.root_keys(Some(&present))?;
         if global.json {
             let slots = slots.iter().map(|slot| {
                 json!({
                     "SlotId": slot.slot_id.to_string(),
                     "Kind": slot.kind,
                     "CreationDate": slot.created.to_string(),
+                    "ThisOne": slot.this_one,
                 })
             });
             return output::json(&json!({"RootKeys": slots.collect::<Vec<_>>()}));
         }
-        let mut table = Table::new(&["SLOT", "KIND", "CREATED"]);
+        let mut table = Table::new(&["SLOT", "KIND", "CREATED", "ROOT KEY"]);
         for slot in slots {
             table.row([
                 slot.slot_id.to_string(),
                 slot.kind.to_owned(),
                 slot.created.to_string(),
+                (if slot.this_one { "this one" } else { "" }).to_owned(),
             ]);
         }
         output::text(table)
@@ -148,10 +183,7 @@ impl Retire {
             })?),
         };
         let kms = global.open(Access::Write)?;
-        let root = match self.reseal {
-            true => Some(global.options(Access::Write)?.root_key()?),
-            false => None,
-        };
+        let present = global.options(Access::Write)?.root_key()?;
         let what = match (slot, self.reseal) {
             (Some(slot), false) => {
                 format!("The root key in the slot {slot} will open this keystore no more.")
@@ -163,8 +195,12 @@ impl Retire {
             (None, _) => "Everything in this keystore is sealed anew.".to_owned(),
         };
         confirm(global.yes, &what)?;
-        kms.retire_root_key(&Call::default(), slot, root.as_ref())?;
-        let left = kms.root_keys()?.len();
+        let call = Call::default();
+        match slot {
+            Some(slot) if !self.reseal => kms.retire_root_key(&call, slot, &present)?,
+            _ => kms.reseal(&call, slot, &present)?,
+        }
+        let left = kms.root_keys(None)?.len();
         if global.json {
             return output::json(&json!({
                 "SlotId": slot.map(|slot| slot.to_string()),

@@ -222,14 +222,14 @@ Such a CMK cannot be used any more in any case; its sealed bytes leave the
 file with the next change to the keystore, or with this. Backups, snapshots
 and freed blocks of the disk still have them.
 
-Nothing is purged while the clock is behind the keystore's last write or more
-than 30 days ahead of it, since a wrong clock could end a window too early.
+Nothing is purged while the clock is behind the one believed last or more than
+30 days ahead of it, since a wrong clock could end a window too early.
 
 Examples:
   kmsbox purge
   kmsbox purge --confirm-clock --yes        # the clock is right: believe it")]
 pub struct Purge {
-    /// Believe the clock although it is behind the last write or far ahead of it
+    /// Believe the clock although it is behind the one believed last, or far ahead of it
     #[arg(long)]
     confirm_clock: bool,
 }
@@ -239,6 +239,8 @@ impl Purge {
         let kms = global.open(Access::Write)?;
         let gone = kms.gone_keys()?;
         let purged = match gone.is_empty() {
+            // Nothing is lost, but the clock is believed from now on.
+            true if self.confirm_clock => kms.purge(&Call::default(), true)?,
             true => gone,
             false => {
                 let ids: Vec<_> = gone.iter().map(ToString::to_string).collect();
