@@ -116,7 +116,7 @@ fn whole(keystore: &Path) {
     let most = resident("VmHWM:") - bare;
     let root = RootKey::from_bytes(&ROOT_KEY).expect("a root key");
     let began = Instant::now();
-    kms.retire_root_key(&Call::default(), None, Some(&root))
+    kms.reseal(&Call::default(), None, &root)
         .expect("everything is sealed anew");
     let reseal = milliseconds(began);
     println!(

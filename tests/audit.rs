@@ -11,10 +11,14 @@ mod client;
 mod service;
 mod support;
 
+#[path = "audit/blobs.rs"]
+mod blobs;
 #[path = "audit/callback.rs"]
 mod callback;
 #[path = "audit/shared.rs"]
 mod shared;
+#[path = "audit/told.rs"]
+mod told;
 #[path = "audit/unwritable.rs"]
 mod unwritable;
 
@@ -27,12 +31,13 @@ use kmsbox::request_id::Call;
 use serde_json::{Value, json};
 use service::{Place, Service, from_base64, request, string};
 
-/// The lines of a log, each of which must be JSON.
+/// The lines of a log, each of which must be JSON. An empty one may stand where two writers met.
 pub fn lines(log: &Path) -> Vec<Value> {
     let text = fs::read_to_string(log).unwrap();
     assert!(text.is_empty() || text.ends_with('\n'));
     let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-    text.lines().map(parse).collect()
+    let lines = text.lines().filter(|line| !line.is_empty());
+    lines.map(parse).collect()
 }
 
 fn audited(place: &Place, more: &[(&str, &str)]) -> (Service, PathBuf) {
@@ -361,4 +366,64 @@ fn without_the_option_nothing_is_written() {
     let key = service.create_key(&[]);
     service.data_key(&key);
     assert!(!place.at("audit.log").exists());
+}
+
+#[test]
+fn a_torn_line_does_not_swallow_the_next() {
+    let place = Place::new();
+    let (service, log) = audited(&place, &[]);
+    let key = service.create_key(&[]);
+    let before = fs::read_to_string(&log).unwrap();
+    let torn = &before[..before.len() / 3];
+    fs::write(&log, format!("{before}{torn}")).unwrap();
+    service.data_key(&key);
+    service.data_key(&key);
+    let after = fs::read_to_string(&log).unwrap();
+    let rest = after.strip_prefix(&format!("{before}{torn}\n")).unwrap();
+    let lines: Vec<Value> = (rest.lines())
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 2);
+    assert!(lines.iter().all(|line| line["action"] == "GenerateDataKey"));
+}
+
+#[test]
+fn a_log_that_may_not_be_read_is_written() {
+    let place = Place::new();
+    let (service, log) = audited(&place, &[]);
+    let key = service.create_key(&[]);
+    fs::set_permissions(&log, fs::Permissions::from_mode(0o200)).unwrap();
+    service.data_key(&key);
+    fs::set_permissions(&log, fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(lines(&log).len(), 3);
+}
+
+#[test]
+fn a_pipe_without_a_reader_takes_nothing() {
+    let place = Place::new();
+    let log = place.at("audit.log");
+    let path = std::ffi::CString::new(log.to_str().unwrap()).unwrap();
+    assert_eq!(c!(libc::mkfifo(path.as_ptr(), 0o600)), 0);
+    let service = place.open(&[("audit_log", log.to_str().unwrap())]);
+    let (status, _) = service.refused("CreateKey", &[]);
+    assert_eq!(status, kmsbox::error::Status::AuditFailed);
+}
+
+#[test]
+fn the_log_stays_where_it_was_when_the_process_moves() {
+    const TEST: &str = "the_log_stays_where_it_was_when_the_process_moves";
+    if let Some(again) = again::Again::of(TEST) {
+        let [here, elsewhere] = again.arguments();
+        std::env::set_current_dir(&here).unwrap();
+        let service = service::open("keystore".as_ref(), &[("audit_log", "audit.log")]);
+        std::env::set_current_dir(&elsewhere).unwrap();
+        service.create_key(&[]);
+        return;
+    }
+    let (here, elsewhere) = (Place::new(), Place::new());
+    let directories = [&here, &elsewhere].map(|place| place.at("").to_str().unwrap().to_owned());
+    let [first, second] = &directories;
+    again::Again::start(TEST, &[first, second]).end();
+    assert_eq!(lines(&here.at("audit.log")).len(), 2);
+    assert!(!elsewhere.at("audit.log").exists());
 }

@@ -44,6 +44,12 @@ fn a_backup_is_a_keystore_that_the_root_key_opens() {
     assert_eq!(copy.written.to_string(), place.file()["written"]);
     assert_eq!(fs::read(&to).unwrap(), fs::read(&place.keystore).unwrap());
     assert_eq!(fs::metadata(&to).unwrap().mode() & 0o777, 0o600);
+    let beside = place.names().into_iter().filter(|n| n.starts_with("copy"));
+    assert_eq!(
+        beside.collect::<Vec<_>>(),
+        ["copy"],
+        "no lock, nothing half made"
+    );
     assert_eq!(epoch(&kms), 4, "the keystore is as it was");
 
     let copied = place.of(&to).open(&[]);
@@ -90,7 +96,7 @@ fn backups_made_while_others_write_are_whole() {
             create_key(&kms);
             if round % 3 == 0 {
                 let root = root_key(&place.root_file);
-                kms.retire_root_key(&call(), None, Some(&root)).unwrap();
+                kms.reseal(&call(), None, &root).unwrap();
             }
             say(round);
         }

@@ -200,20 +200,20 @@ fn root_keys() {
     fn file(place: &Place, name: &str) -> RootKey {
         root_key(&place.path(name))
     }
-    fn retire(kms: &Kms) -> Result<()> {
-        let first = kms.root_keys()?[0].slot_id;
-        kms.retire_root_key(&call(), Some(first), None)
+    fn retire(kms: &Kms, present: &RootKey) -> Result<()> {
+        let first = kms.root_keys(None)?[0].slot_id;
+        kms.retire_root_key(&call(), first, present)
     }
     killed_in(
         "root_keys",
         &[
             |kms, at| done(kms.add_root_key(&call(), &file(at, "root.key"), &file(at, "b.key"))),
-            |kms, _| retire(kms),
-            |kms, at| kms.retire_root_key(&call(), None, Some(&file(at, "b.key"))),
+            |kms, at| retire(kms, &file(at, "b.key")),
+            |kms, at| kms.reseal(&call(), None, &file(at, "b.key")),
             |kms, at| done(kms.add_root_key(&call(), &file(at, "b.key"), &file(at, "root.key"))),
             |kms, at| {
-                let first = kms.root_keys()?[0].slot_id;
-                kms.retire_root_key(&call(), Some(first), Some(&file(at, "root.key")))
+                let first = kms.root_keys(None)?[0].slot_id;
+                kms.reseal(&call(), Some(first), &file(at, "root.key"))
             },
         ],
     );

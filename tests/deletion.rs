@@ -207,12 +207,11 @@ fn purged_on_demand() {
     let call = Call::default();
     doomed.schedule(&service, 7);
     let epoch = place.epoch();
-    assert_eq!(
-        service.kms.purge(&call, true),
-        Ok(vec![]),
-        "the window is open"
-    );
+    let purge = |confirmed| service.kms.purge(&call, confirmed);
+    assert_eq!(purge(false), Ok(vec![]), "the window is open");
     assert_eq!(place.epoch(), epoch);
+    assert_eq!(purge(true), Ok(vec![]), "the window is open");
+    assert_eq!(place.epoch(), epoch + 1, "the clock was confirmed");
 
     place.end_window(&doomed.key);
     assert_eq!(service.kms.gone_keys(), Ok(vec![doomed.id]));
@@ -256,10 +255,15 @@ fn a_clock_that_may_be_wrong_deletes_nothing_until_that_is_confirmed() {
             service.done(action, &[("KeyId", &other)]);
             assert!(doomed.is_in_file(&place), "{name}");
         }
-        assert_eq!(
-            service.kms.purge(&Call::default(), false).unwrap_err(),
-            refused
-        );
+        // Time goes on in the first half of the message.
+        let again = service.kms.purge(&Call::default(), false).unwrap_err();
+        assert_eq!(again.status(), Status::Clock);
+        assert!(again.message().contains(&clock.to_string()), "{again}");
+        // The name is taken as long as the alias stands in the file.
+        let (status, message) =
+            service.refused("CreateAlias", &[("KeyId", &other), ("AliasName", ALIAS)]);
+        assert_eq!(status, Status::AliasExists);
+        assert!(message.contains("purge it"), "{message}");
         assert_eq!(doomed.uses(&service), [Some(Status::KeyNotFound); 4]);
 
         assert_eq!(
@@ -275,6 +279,85 @@ fn a_clock_that_may_be_wrong_deletes_nothing_until_that_is_confirmed() {
             1,
             "{name}"
         );
+    }
+}
+
+fn clock_in_file(place: &Place) -> String {
+    string(&place.file()["clock"])
+}
+
+#[test]
+fn a_jump_of_the_clock_is_not_believed_by_degrees() {
+    // Whether something is gone or only waits: a change must not move the clock on, since the next
+    // one would then purge by it.
+    let behind = Timestamp::now().plus(60 * 60);
+    for clock in [behind, ago(31 * DAY)] {
+        let place = Place::new();
+        let service = place.open(&[]);
+        let doomed = doomed(&place, &service);
+        doomed.schedule(&service, 7);
+        place.edit(|draft| draft.state.clock = clock);
+        for action in ["CreateKey", "CreateKey"] {
+            service.done(action, &[]);
+            assert_eq!(clock_in_file(&place), clock.to_string());
+        }
+        place.edit_key(&doomed.key, |key| key.delete_date = Some(ago(1)));
+        for _ in 0..2 {
+            service.create_key(&[]);
+            assert!(doomed.is_in_file(&place));
+        }
+        assert_eq!(clock_in_file(&place), clock.to_string());
+        let refused = service.kms.purge(&Call::default(), false).unwrap_err();
+        assert_eq!(refused.status(), Status::Clock);
+    }
+}
+
+#[test]
+fn confirmed_the_clock_goes_on_also_where_nothing_is_gone() {
+    let place = Place::new();
+    let service = place.open(&[]);
+    let doomed = doomed(&place, &service);
+    doomed.schedule(&service, 7);
+    let clock = ago(31 * DAY);
+    place.edit(|draft| draft.state.clock = clock);
+    assert_eq!(service.kms.purge(&Call::default(), false), Ok(vec![]));
+    assert_eq!(clock_in_file(&place), clock.to_string());
+    let before = Timestamp::now();
+    assert_eq!(service.kms.purge(&Call::default(), true), Ok(vec![]));
+    let dates = [before, Timestamp::now()].map(|now| now.to_string());
+    assert!(dates.contains(&clock_in_file(&place)));
+    place.edit_key(&doomed.key, |key| key.delete_date = Some(ago(1)));
+    service.create_key(&[]);
+    assert!(!doomed.is_in_file(&place));
+}
+
+#[test]
+fn a_keystore_at_rest_does_not_get_stuck() {
+    let place = Place::new();
+    let service = place.open(&[]);
+    let key = service.create_key(&[]);
+    place.edit(|draft| draft.state.clock = ago(400 * DAY));
+    let before = Timestamp::now();
+    let window = [("KeyId", &*key), ("PendingWindowInDays", "7")];
+    service.done("ScheduleKeyDeletion", &window);
+    let dates = [before, Timestamp::now()].map(|now| now.to_string());
+    assert!(dates.contains(&clock_in_file(&place)));
+    // A clock that is behind is not believed all the same.
+    let ahead = Timestamp::now().plus(DAY);
+    service.done("CancelKeyDeletion", &window[..1]);
+    place.edit(|draft| draft.state.clock = ahead);
+    service.create_key(&[]);
+    assert_eq!(clock_in_file(&place), ahead.to_string());
+}
+
+#[test]
+fn a_purge_needs_its_permission_also_where_nothing_is_gone() {
+    let place = Place::new();
+    place.open(&[]).create_key(&[]);
+    let client = place.open(&[("permissions", "CreateKey")]);
+    for confirmed in [false, true] {
+        let refused = client.kms.purge(&Call::default(), confirmed).unwrap_err();
+        assert_eq!(refused.status(), Status::NoPermission);
     }
 }
 

@@ -330,10 +330,7 @@ fn a_new_store_key_keeps_what_is_known_of_the_material() {
     let made = service.data_key(&key);
     let old_token = fresh_token(&place, &key);
     let root = RootKey::from_bytes(&ROOT_KEY).unwrap();
-    service
-        .kms
-        .retire_root_key(&Call::default(), None, Some(&root))
-        .unwrap();
+    service.kms.reseal(&Call::default(), None, &root).unwrap();
 
     let service = place.open(&[]);
     assert_eq!(service.decrypt(&made.blob), made.plaintext);

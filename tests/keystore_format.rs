@@ -217,7 +217,7 @@ fn another_program_reads_what_kmsbox_writes() {
     // Under a new store key all of it opens again.
     let root = Source::parse(&format!("file:{}", root_key.display()));
     let root = root.unwrap().load().unwrap();
-    kms.retire_root_key(&call(), None, Some(&root)).unwrap();
+    kms.reseal(&call(), None, &root).unwrap();
     let said = run_ok(&mut by_root_key("keystore")).stdout;
     let resealed: serde_json::Value = serde_json::from_str(&said).unwrap();
     assert_eq!(resealed["keys"], found["keys"]);

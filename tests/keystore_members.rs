@@ -117,7 +117,7 @@ fn what_is_written_on_it_is_read_elsewhere() {
     let kms = place.open(&[]);
     let root_key = root_key(&place.root_file);
     create_key(&kms);
-    kms.retire_root_key(&call(), None, Some(&root_key)).unwrap();
+    kms.reseal(&call(), None, &root_key).unwrap();
     opens_the_known_blobs(&place.open(&[]));
     let said = run_ok(
         Command::new(python())

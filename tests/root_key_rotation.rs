@@ -37,7 +37,7 @@ fn the_root_key_is_rotated_while_everybody_goes_on() {
 
     for round in 0..6 {
         let old = root_key(&place.root_file);
-        let old_slot = operator.root_keys().unwrap()[0].slot_id;
+        let old_slot = operator.root_keys(None).unwrap()[0].slot_id;
         let new_key = random_key();
         let new_file = place.path("new.key");
         place.put_root_key(&new_file, &new_key);
@@ -48,14 +48,12 @@ fn the_root_key_is_rotated_while_everybody_goes_on() {
         place.put_root_key(&place.root_file, &new_key);
         match round % 2 {
             0 => {
-                let slot = Some(old_slot);
-                operator.retire_root_key(&call(), slot, None).unwrap();
+                operator.retire_root_key(&call(), old_slot, &new).unwrap();
                 all_go_on();
-                operator.retire_root_key(&call(), None, Some(&new)).unwrap();
+                operator.reseal(&call(), None, &new).unwrap();
             }
             _ => {
-                let slot = Some(old_slot);
-                operator.retire_root_key(&call(), slot, Some(&new)).unwrap();
+                operator.reseal(&call(), Some(old_slot), &new).unwrap();
             }
         }
         all_go_on();
@@ -80,7 +78,7 @@ fn the_root_key_is_rotated_while_everybody_goes_on() {
     let last = place.open(&[]);
     opens(&last, &first);
     last.verify().unwrap();
-    assert_eq!(last.root_keys().unwrap().len(), 1);
+    assert_eq!(last.root_keys(None).unwrap().len(), 1);
 }
 
 /// Works until it is told to stop; the first failure ends it.

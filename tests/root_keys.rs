@@ -24,12 +24,12 @@ fn call() -> Call {
 }
 
 fn kinds(kms: &Kms) -> Vec<&'static str> {
-    let slots = kms.root_keys().unwrap();
+    let slots = kms.root_keys(None).unwrap();
     slots.iter().map(|slot| slot.kind).collect()
 }
 
 fn first_slot(kms: &Kms) -> Uuid {
-    kms.root_keys().unwrap()[0].slot_id
+    kms.root_keys(None).unwrap()[0].slot_id
 }
 
 // ---- One by one ----------------------------------------------------------------------------------
@@ -53,7 +53,7 @@ fn keys_and_passphrases_open_one_keystore() {
     kms.add_root_key(&call(), &by_passphrase(), &root_key(&other))
         .unwrap();
     assert_eq!(kinds(&kms), ["key", "passphrase", "key"]);
-    let slots = kms.root_keys().unwrap();
+    let slots = kms.root_keys(None).unwrap();
     assert_eq!(slots[1].slot_id, added);
     assert_ne!(slots[0].slot_id, slots[2].slot_id);
 
@@ -69,7 +69,7 @@ fn keys_and_passphrases_open_one_keystore() {
     }
 
     // The first key goes: whoever has it open goes on, nobody opens by it again.
-    kms.retire_root_key(&call(), Some(slots[0].slot_id), None)
+    kms.retire_root_key(&call(), slots[0].slot_id, &by_passphrase())
         .unwrap();
     assert_eq!(kinds(&kms), ["passphrase", "key"]);
     let status = refused(place.try_open_by(&source(&place.root_file)));
@@ -91,13 +91,13 @@ fn what_would_shut_everybody_out_is_refused() {
         .collect();
     let stranger = root_key(&files[3]);
 
-    let last = kms.retire_root_key(&call(), Some(first_slot(&kms)), None);
+    let last = kms.retire_root_key(&call(), first_slot(&kms), &current);
     assert_eq!(refused(last), Status::State);
-    let unknown = kms.retire_root_key(&call(), Some(Uuid::from_bytes([7; 16])), None);
+    let unknown = kms.retire_root_key(&call(), Uuid::from_bytes([7; 16]), &current);
     assert_eq!(refused(unknown), Status::InvalidParameter);
     let wrong = kms.add_root_key(&call(), &stranger, &root_key(&files[0]));
     assert_eq!(refused(wrong), Status::RootKey);
-    let wrong = kms.retire_root_key(&call(), None, Some(&stranger));
+    let wrong = kms.reseal(&call(), None, &stranger);
     assert_eq!(refused(wrong), Status::RootKey);
     let twice = kms.add_root_key(&call(), &current, &current);
     assert_eq!(refused(twice), Status::InvalidOption);
@@ -111,7 +111,7 @@ fn what_would_shut_everybody_out_is_refused() {
     assert_eq!(refused(fifth), Status::LimitExceeded);
     let twice = kms.add_root_key(&call(), &current, &root_key(&files[1]));
     assert!([Status::InvalidOption, Status::LimitExceeded].contains(&refused(twice)));
-    let one_of_four = kms.retire_root_key(&call(), None, Some(&current));
+    let one_of_four = kms.reseal(&call(), None, &current);
     assert_eq!(
         refused(one_of_four),
         Status::State,
@@ -120,13 +120,87 @@ fn what_would_shut_everybody_out_is_refused() {
     assert_eq!(epoch(&kms), 4);
 
     for left in (1..4).rev() {
-        kms.retire_root_key(&call(), Some(first_slot(&kms)), None)
+        kms.retire_root_key(&call(), first_slot(&kms), &root_key(&files[2]))
             .unwrap();
         assert_eq!(kinds(&kms).len(), left);
     }
-    let last = kms.retire_root_key(&call(), Some(first_slot(&kms)), None);
+    let last = kms.retire_root_key(&call(), first_slot(&kms), &root_key(&files[2]));
     assert_eq!(refused(last), Status::State);
     assert!(place.try_open_by(&source(&files[2])).is_ok());
+}
+
+#[test]
+fn the_last_usable_root_key_stays() {
+    let place = Place::with_keystore();
+    let kms = place.open(&[]);
+    let present = root_key(&place.root_file);
+    let forgotten = place.new_root_key("forgotten.key");
+    kms.add_root_key(&call(), &present, &root_key(&forgotten))
+        .unwrap();
+    fs::remove_file(&forgotten).unwrap();
+    let slots = kms.root_keys(Some(&present)).unwrap();
+    let marks = slots.iter().map(|slot| slot.this_one);
+    assert_eq!(marks.collect::<Vec<_>>(), [true, false]);
+    let unmarked = kms.root_keys(None).unwrap();
+    assert!(unmarked.iter().all(|slot| !slot.this_one));
+
+    let own = slots[0].slot_id;
+    for outcome in [
+        kms.retire_root_key(&call(), own, &present),
+        kms.reseal(&call(), Some(own), &present),
+    ] {
+        let error = outcome.unwrap_err();
+        assert_eq!(error.status(), Status::State);
+        assert_eq!(
+            error.message(),
+            "The root key given opens only the slot to be retired; give the root key that stays."
+        );
+    }
+    let stranger = root_key(&place.new_root_key("stranger.key"));
+    let marked = kms.root_keys(Some(&stranger)).unwrap();
+    assert!(marked.iter().all(|slot| !slot.this_one));
+    let wrong = kms.retire_root_key(&call(), own, &stranger);
+    assert_eq!(refused(wrong), Status::RootKey);
+    assert_eq!(epoch(&kms), 2, "nothing of it was written");
+
+    // The one that nobody has any more can go.
+    kms.retire_root_key(&call(), slots[1].slot_id, &present)
+        .unwrap();
+    assert_eq!(first_slot(&kms), own);
+    place.open(&[]);
+}
+
+#[test]
+fn the_audit_log_names_the_slots() {
+    let place = Place::with_keystore();
+    let log = place.path("audit");
+    let kms = place.open(&[("audit_log", log.to_str().unwrap())]);
+    let old = root_key(&place.root_file);
+    let new = root_key(&place.new_root_key("new.key"));
+    let first = first_slot(&kms);
+    let second = kms.add_root_key(&call(), &old, &new).unwrap();
+    let refusal = kms.retire_root_key(&call(), second, &new);
+    assert_eq!(refused(refusal), Status::State);
+    kms.retire_root_key(&call(), first, &new).unwrap();
+    kms.reseal(&call(), None, &new).unwrap();
+
+    let text = fs::read_to_string(&log).unwrap();
+    let told: Vec<_> = text
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .map(|line| ["action", "phase", "slot_id", "resealed", "status"].map(|f| line[f].clone()))
+        .collect();
+    let (first, second) = (first.to_string(), second.to_string());
+    let expected = serde_json::json!([
+        ["AddRootKey", "intent", second, null, null],
+        ["AddRootKey", "result", second, null, "KMS_OK"],
+        ["RetireRootKey", "result", second, null, "KMS_ERR_STATE"],
+        ["RetireRootKey", "intent", first, null, null],
+        ["RetireRootKey", "result", first, null, "KMS_OK"],
+        ["RetireRootKey", "intent", null, "true", null],
+        ["RetireRootKey", "result", null, "true", "KMS_OK"],
+    ]);
+    assert_eq!(serde_json::json!(told), expected);
 }
 
 #[test]
@@ -138,7 +212,7 @@ fn only_who_may_changes_them() {
         let kms = place.open(&[(option, value)]);
         let added = kms.add_root_key(&call(), &current, &new);
         assert_eq!(refused(added), Status::NoPermission);
-        let sealed = kms.retire_root_key(&call(), None, Some(&current));
+        let sealed = kms.reseal(&call(), None, &current);
         assert_eq!(refused(sealed), Status::NoPermission);
         assert_eq!(
             kinds(&kms),
@@ -148,7 +222,7 @@ fn only_who_may_changes_them() {
     }
     let adder = place.open(&[("permissions", "AddRootKey")]);
     adder.add_root_key(&call(), &current, &new).unwrap();
-    let retired = adder.retire_root_key(&call(), Some(first_slot(&adder)), None);
+    let retired = adder.retire_root_key(&call(), first_slot(&adder), &new);
     assert_eq!(refused(retired), Status::NoPermission);
 }
 
@@ -161,12 +235,12 @@ fn a_keystore_in_memory_has_none() {
     let kms = Kms::open(&options).unwrap();
     let root: &RootKey = &root_key(&place.root_file);
     let new = root_key(&place.new_root_key("new.key"));
-    assert_eq!(refused(kms.root_keys()), Status::UnsupportedOperation);
+    assert_eq!(refused(kms.root_keys(None)), Status::UnsupportedOperation);
     let added = kms.add_root_key(&call(), root, &new);
     assert_eq!(refused(added), Status::UnsupportedOperation);
-    let retired = kms.retire_root_key(&call(), Some(Uuid::nil()), None);
+    let retired = kms.retire_root_key(&call(), Uuid::nil(), root);
     assert_eq!(refused(retired), Status::UnsupportedOperation);
-    let sealed = kms.retire_root_key(&call(), None, Some(root));
+    let sealed = kms.reseal(&call(), None, root);
     assert_eq!(refused(sealed), Status::UnsupportedOperation);
 }
 
@@ -197,7 +271,7 @@ fn a_new_store_key_shuts_out_the_retired_root_key() {
         .unwrap();
     place.put_root_key(&place.root_file, &new_key);
     operator
-        .retire_root_key(&call(), Some(old_slot), Some(&root_key(&new_file)))
+        .reseal(&call(), Some(old_slot), &root_key(&new_file))
         .unwrap();
     assert_eq!(epoch(&operator), 5, "retired and sealed anew in one write");
 
@@ -249,9 +323,7 @@ fn a_new_store_key_needs_room_in_no_full_cache() {
     let root = root_key(&place.root_file);
     for _ in 0..3 {
         all_open(&engine, &made);
-        operator
-            .retire_root_key(&call(), None, Some(&root))
-            .unwrap();
+        operator.reseal(&call(), None, &root).unwrap();
         all_open(&operator, &made);
     }
     all_open(&engine, &made);
@@ -285,14 +357,14 @@ fn imported_material_is_known_again_under_a_new_store_key() {
     let made = generate(&kms, &key_id).unwrap();
 
     let root = root_key(&place.root_file);
-    kms.retire_root_key(&call(), None, Some(&root)).unwrap();
+    kms.reseal(&call(), None, &root).unwrap();
     opens(&kms, &made);
     opens(&place.open(&[]), &made);
     assert_eq!(refused(import(&early)), Status::InvalidImportToken);
 
     kms.delete_key_material(&call(), &key_id).unwrap();
     // Also while there is no material, only the check of it.
-    kms.retire_root_key(&call(), None, Some(&root)).unwrap();
+    kms.reseal(&call(), None, &root).unwrap();
     let another = import(&wrapped(&random_key()));
     assert_eq!(refused(another), Status::InvalidKeyMaterial);
     assert_eq!(refused(decrypt(&kms, &made.blob)), Status::PendingImport);

@@ -196,9 +196,7 @@ fn a_new_store_key_keeps_the_counts() {
     opens(&operator, &used.old);
     opens(&engine, &used.old);
     let root = root_key(&used.place.root_file);
-    operator
-        .retire_root_key(&Call::default(), None, Some(&root))
-        .unwrap();
+    operator.reseal(&Call::default(), None, &root).unwrap();
     opens(&engine, &used.new);
     drop((operator, engine));
     assert_eq!(used.counted(), [2, 1]);

@@ -137,8 +137,9 @@ fn without_plaintexts_the_smaller_permission_is_enough() {
         for (with_plaintexts, allowed) in [(true, with), (false, without)] {
             let mut call = Keys::of(&client, &key, 5);
             call.with_plaintexts = with_plaintexts;
-            // What is not wanted is not looked at.
-            call.no_plaintexts = !with_plaintexts;
+            if !with_plaintexts {
+                (call.no_plaintexts, call.capacities[0]) = (true, 0);
+            }
             match call.call() {
                 Ok((keys, blobs)) => {
                     assert!(allowed, "{permissions}");
@@ -253,6 +254,9 @@ fn what_cannot_be_written_down_is_not_released() {
     for with_plaintexts in [true, false] {
         let mut call = Keys::of(&client, &key, 50);
         call.with_plaintexts = with_plaintexts;
+        if !with_plaintexts {
+            (call.no_plaintexts, call.capacities[0]) = (true, 0);
+        }
         assert_eq!(call.call().unwrap_err(), Status::AuditFailed);
     }
 }

@@ -210,6 +210,11 @@ fn requests() {
         (
             bound,
             "Action=EnableKey&KeyId=alias/a".to_owned(),
+            Status::NoPermission,
+        ),
+        (
+            free,
+            "Action=EnableKey&KeyId=alias/a".to_owned(),
             Status::UnsupportedAlias,
         ),
         (

@@ -231,7 +231,7 @@ fn shape(place: &Place) -> String {
         "in the file {}, gone {}, slots {}, opened by root.key {} and b.key {}",
         file["keys"].as_array().unwrap().len(),
         kms.gone_keys().unwrap().len(),
-        kms.root_keys().unwrap().len(),
+        kms.root_keys(None).unwrap().len(),
         opens("root.key"),
         opens("b.key"),
     )
