@@ -667,8 +667,9 @@ kms_status kms_encryption_context(const char *const *pairs,
  * response      may be NULL; key_id and key_version_id are filled where the answer has them.
  *
  * Every management operation goes through here: CreateKey, DescribeKey, ListKeys, CreateAlias,
- * CreateKeyVersion, EnableKey, DisableKey, and GenerateDataKey, GenerateDataKeyWithoutPlaintext and
- * Decrypt with Plaintext and CiphertextBlob in base64.
+ * CreateKeyVersion, DisableKey, ScheduleKeyDeletion, TagResource, ImportKeyMaterial and all others that
+ * docs/api.md lists with their parameters; and Encrypt, Decrypt, ReEncrypt, GenerateDataKey and
+ * GenerateDataKeyWithoutPlaintext with Plaintext and CiphertextBlob in base64.
  *
  * Returns KMS_OK or any status of the header; KMS_ERR_UNSUPPORTED_OPERATION for an action that is
  * not offered.

@@ -3,7 +3,7 @@
 //! All are the API's but the last line of the table, which is what only an operator does.
 #![forbid(unsafe_code)]
 
-use crate::kms::key_name::{ALIAS_PREFIX, KeyName};
+use crate::key_name::{ALIAS_PREFIX, KeyName};
 
 macro_rules! actions {
     ($($action:ident)*) => {

@@ -19,11 +19,11 @@ use uuid::Uuid;
 use crate::action::Action;
 use crate::clock::Timestamp;
 use crate::context::Context;
-use crate::document::tree::{Fields, Node, named};
 use crate::error::{Error, Result, Status};
-use crate::kms::KeyUse;
+use crate::key_name::KeyUse;
 use crate::request_id::Call;
 use crate::secret::fork;
+use crate::tree::{Fields, Node, named};
 
 /// The most characters of what a caller gave as a name: a line must not grow with its nonsense.
 const TOLD_MAX: usize = 300;

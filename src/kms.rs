@@ -8,15 +8,15 @@
 //! tags      tags
 //! import    material of its owner
 //! operate   root keys, backup, usage
-//! key_name  how a CMK is named
+//! named     CMKs found by their names
 //! ```
 #![forbid(unsafe_code)]
 
 mod aliases;
 mod data;
 mod import;
-pub mod key_name;
 mod keys;
+mod named;
 mod operate;
 mod tags;
 mod versions;
@@ -28,9 +28,9 @@ use uuid::Uuid;
 
 use crate::action::{Action, Permissions};
 use crate::audit::{Event, Made, Sink};
-use crate::document::Text;
-use crate::document::tree::{Node, named, object};
 use crate::error::{Error, Result, Status};
+use crate::key_name::KeyName;
+pub use crate::key_name::KeyUse;
 use crate::keystore::expanded::ExpandedKeys;
 use crate::keystore::file::SealedFile;
 use crate::keystore::memory::Memory;
@@ -40,7 +40,7 @@ use crate::keystore::{Change, Draft, Keystore, Patience};
 use crate::options::{Options, Place};
 use crate::request_id::Call;
 use crate::secret::Arena;
-use key_name::KeyName;
+use crate::tree::{Node, Text, named, object};
 
 pub use data::{DATA_KEY_MAX, Destination, KeySpec, Source, SourceOf};
 pub use import::ImportParameters;
@@ -57,15 +57,6 @@ pub struct Kms {
     read_only: bool,
     refresh_interval_ms: u128,
     usage_clock: UsageClock,
-}
-
-/// The CMK and the version that an operation used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct KeyUse {
-    /// The CMK's id, also where an alias was asked for.
-    pub key_id: Uuid,
-    /// The version's id.
-    pub key_version_id: Uuid,
 }
 
 /// One page of a list.

@@ -11,7 +11,7 @@
 //! keystore    CMKs on disk, sealed, or in memory
 //! root_key    where the root key comes from
 //! blob, context, envelope   CiphertextBlob, EncryptionContext, the AEAD
-//! options, action, error, clock, random, request_id
+//! options, action, key_name, tree, error, clock, random, request_id
 //! secret      locked, wiped memory; forks
 //! ```
 //!
@@ -26,6 +26,7 @@ pub mod document;
 pub mod envelope;
 pub mod error;
 pub mod ffi;
+pub mod key_name;
 pub mod keystore;
 pub mod kms;
 pub mod options;
@@ -33,3 +34,4 @@ pub mod random;
 pub mod request_id;
 pub mod root_key;
 pub mod secret;
+pub mod tree;

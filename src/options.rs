@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::action::Permissions;
 use crate::audit;
 use crate::error::{Error, Result, Status};
-use crate::kms::key_name::parse_id;
+use crate::key_name::parse_id;
 use crate::root_key::{self, RootKey, Source};
 use crate::secret::heap::SecretBytes;
 

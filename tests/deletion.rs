@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use kmsbox::clock::Timestamp;
 use kmsbox::error::Status;
+use kmsbox::key_name::parse_id;
 use kmsbox::keystore::state::KeyState;
-use kmsbox::kms::key_name::parse_id;
 use kmsbox::request_id::Call;
 use service::{DAY, Place, Service, ago, string};
 use uuid::Uuid;

@@ -19,7 +19,7 @@ use kmsbox::clock::Timestamp;
 use kmsbox::context::Context;
 use kmsbox::envelope::{Closing, WrappingKey};
 use kmsbox::error::Status;
-use kmsbox::kms::key_name::parse_id;
+use kmsbox::key_name::parse_id;
 use kmsbox::request_id::Call;
 use kmsbox::root_key::RootKey;
 use rsa::pkcs8::DecodePublicKey;

@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use kmsbox::clock::Timestamp;
+use kmsbox::key_name::parse_id;
 use kmsbox::keystore::state::{Origin, Version};
 use kmsbox::keystore::store_key::VersionName;
-use kmsbox::kms::key_name::parse_id;
 use kmsbox::random;
 use service::{DAY, Place, Service, ago, string};
 

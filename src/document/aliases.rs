@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::Reply;
 use super::request::Request;
-use super::tree::{Node, object};
 use crate::error::Result;
+use crate::key_name::alias_arn;
 use crate::keystore::state::Alias;
-use crate::kms::key_name::alias_arn;
 use crate::kms::{Kms, Page, PageOf};
 use crate::request_id::Call;
+use crate::tree::{Node, object};
 
 pub(super) fn create_alias(kms: &Kms, call: &Call, request: &Request) -> Result<Reply> {
     let key_id = request.required("KeyId")?;

@@ -4,15 +4,15 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::Reply;
 use super::request::{Format, Request};
-use super::tree::{Node, named};
-use super::{Reply, xml};
 use crate::blob::{self, Content, MAX_TEXT};
 use crate::context::Context;
 use crate::error::{Error, Result, Status};
 use crate::kms::{DATA_KEY_MAX, Destination, KeySpec, KeyUse, Kms, Source, SourceOf};
 use crate::request_id::Call;
 use crate::secret::Scratch;
+use crate::tree::{Node, named, xml};
 
 pub(super) fn generate_data_key(kms: &Kms, call: &Call, request: &Request) -> Result<Reply> {
     let (key_id, len, context) = wanted(request)?;

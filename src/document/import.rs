@@ -6,11 +6,11 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::Reply;
 use super::request::Request;
-use super::tree::Node;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::kms::Kms;
 use crate::request_id::Call;
+use crate::tree::Node;
 
 pub(super) fn get_parameters_for_import(
     kms: &Kms,

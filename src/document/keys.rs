@@ -4,13 +4,13 @@
 use serde::Deserialize;
 
 use super::request::Request;
-use super::tree::{Node, named, object};
 use super::{Reply, tags, versions};
 use crate::error::{Error, Result, Status};
+use crate::key_name::key_arn;
 use crate::keystore::state::{Key, KeyState, Origin};
-use crate::kms::key_name::key_arn;
 use crate::kms::{Filter, KeyUse, Kms, NewKey};
 use crate::request_id::Call;
+use crate::tree::{Node, named, object};
 
 const KEY_SPEC: &str = "Aliyun_AES_256";
 const KEY_USAGE: &str = "ENCRYPT/DECRYPT";

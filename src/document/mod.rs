@@ -5,8 +5,6 @@
 //! data     the handlers of the data plane
 //! keys, versions, aliases, tags, import   the handlers of the management plane
 //! request  the form-encoded text, taken apart and checked
-//! tree     an answer, before it is JSON or XML
-//! json, xml   how it is written
 //! ```
 #![forbid(unsafe_code)]
 
@@ -14,34 +12,19 @@ mod action;
 mod aliases;
 mod data;
 mod import;
-mod json;
 mod keys;
 mod request;
 mod tags;
-pub mod tree;
 mod versions;
-mod xml;
 
 use std::borrow::Cow;
-
-use zeroize::Zeroizing;
 
 use crate::error::{Error, Result, Status};
 use crate::kms::{KeyUse, Kms, PageOf};
 use crate::request_id::Call;
+use crate::tree::{Fields, Node, Text, named, object};
 pub use action::actions;
 use request::{Format, Request};
-use tree::{Fields, Node};
-
-/// A written document: made once in its exact size, wiped when dropped.
-pub struct Text(Zeroizing<Vec<u8>>);
-
-impl Text {
-    /// The document without a NUL.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
 
 /// What came of a call.
 pub struct Answer {
@@ -62,7 +45,7 @@ struct Reply {
 impl Reply {
     fn new(fields: impl IntoIterator<Item = (&'static str, Node)>) -> Self {
         Reply {
-            fields: tree::named(fields),
+            fields: named(fields),
             key: None,
         }
     }
@@ -76,7 +59,7 @@ impl Reply {
         page: PageOf,
     ) -> Self {
         Reply::new([
-            (outer, tree::object([(inner, Node::List(items.collect()))])),
+            (outer, object([(inner, Node::List(items.collect()))])),
             ("TotalCount", Node::count(total)),
             ("PageNumber", Node::count(page.number)),
             ("PageSize", Node::count(page.size)),
@@ -123,7 +106,7 @@ pub fn perform(kms: &Kms, call: &Call, request: &[u8]) -> Answer {
 }
 
 fn error_fields(error: &Error, request_id: (Cow<'static, str>, Node)) -> Fields {
-    let mut fields = tree::named([
+    let mut fields = named([
         ("HttpStatus", Node::number(error.status().http().into())),
         ("Code", Node::text(error.status().code())),
         ("Message", Node::text(error.message().to_owned())),

@@ -5,11 +5,11 @@ use serde::Deserialize;
 
 use super::Reply;
 use super::request::Request;
-use super::tree::{Node, object};
 use crate::error::{Error, Result};
 use crate::keystore::state::Tag;
 use crate::kms::Kms;
 use crate::request_id::Call;
+use crate::tree::{Node, object};
 
 pub(super) fn tag_resource(kms: &Kms, call: &Call, request: &Request) -> Result<Reply> {
     let key_id = request.required("KeyId")?;

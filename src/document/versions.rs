@@ -5,11 +5,11 @@ use uuid::Uuid;
 
 use super::Reply;
 use super::request::Request;
-use super::tree::{Node, object};
 use crate::error::{Error, Result};
 use crate::keystore::state::Version;
 use crate::kms::{KeyUse, Kms};
 use crate::request_id::Call;
+use crate::tree::{Node, object};
 
 /// How long the interval of automatic rotation may be, in days.
 const INTERVAL_DAYS: std::ops::RangeInclusive<u64> = 7..=730;

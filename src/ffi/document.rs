@@ -4,8 +4,8 @@ use std::alloc::{self, Layout};
 use std::ffi::c_char;
 use std::ptr::{self, NonNull};
 
-use crate::document::Text;
 use crate::secret::wipe;
+use crate::tree::Text;
 
 /// The length stands before the text, so that freeing does not trust the caller's NUL.
 const LENGTH: usize = size_of::<usize>();

@@ -8,11 +8,11 @@ use super::document;
 use super::response::Answer;
 use super::types::{KMS_DATA_KEY_MAX, KMS_PLAINTEXT_MAX, kms_response, kms_status};
 use crate::blob::Content;
-use crate::document::Text;
 use crate::error::{Error, Result, Status};
-use crate::kms::KeyUse;
+use crate::key_name::KeyUse;
 use crate::request_id::Call;
 use crate::secret::wipe;
+use crate::tree::Text;
 
 const OVERLAP: Error = Error::constant(
     Status::InvalidArgument,

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::types::kms_response;
 use crate::blob::Content;
 use crate::error::Error;
-use crate::kms::KeyUse;
+use crate::key_name::KeyUse;
 use crate::request_id::Call;
 
 /// What a call has learned so far.

@@ -385,7 +385,6 @@ pub(super) mod id {
         deserializer: D,
     ) -> Result<Uuid, D::Error> {
         let text = <&str>::deserialize(deserializer)?;
-        crate::kms::key_name::parse_id(text)
-            .ok_or_else(|| de::Error::custom("not a lower-case UUID"))
+        crate::key_name::parse_id(text).ok_or_else(|| de::Error::custom("not a lower-case UUID"))
     }
 }

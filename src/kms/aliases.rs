@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::key_name::{ALIAS_PREFIX, KeyName};
 use super::{KeyUse, Kms, Page, PageOf};
 use crate::action::Action;
 use crate::audit::Event;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, Status};
+use crate::key_name::{ALIAS_PREFIX, KeyName};
 use crate::keystore::Patience;
 use crate::keystore::state::{Alias, KeyState, State};
 use crate::request_id::Call;

@@ -3,7 +3,6 @@
 
 use uuid::Uuid;
 
-use super::key_name::KeyName;
 use super::{KeyUse, Kms};
 use crate::action::Action;
 use crate::audit::Event;
@@ -11,6 +10,7 @@ use crate::blob::{self, Content, HEADER_LEN, Header, Parsed, TEXT_AT};
 use crate::context::Context;
 use crate::envelope::{COMMITMENT_LEN, Closing, NONCE_LEN, TAG_LEN, WrappingKey};
 use crate::error::{Error, Result, Status};
+use crate::key_name::KeyName;
 use crate::keystore::view::View;
 use crate::random;
 use crate::request_id::Call;

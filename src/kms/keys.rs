@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::key_name::KeyName;
 use super::versions::new_version;
 use super::{KeyUse, Kms, Page, PageOf, tags};
 use crate::action::Action;
 use crate::audit::Event;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, Status};
+use crate::key_name::KeyName;
 use crate::keystore::state::{Key, KeyState, Origin, Rotation, Tag, Version};
 use crate::keystore::view::View;
 use crate::keystore::{Draft, Patience};

@@ -140,7 +140,7 @@ impl Kms {
             Some(path) => usage::read(path)?,
             None => HashMap::new(),
         };
-        let name = key_id.map(super::key_name::KeyName::parse);
+        let name = key_id.map(crate::key_name::KeyName::parse);
         self.on_view(|view| {
             let one = name.as_ref().map(|name| name.find(view)).transpose()?;
             let wanted = |key: &&Key| one.is_none_or(|one| one.key_id == key.key_id);

@@ -6,12 +6,12 @@ use std::sync::atomic::Ordering;
 
 use uuid::Uuid;
 
-use super::key_name::{KeyName, parse_id};
 use super::{Kms, Page, PageOf};
 use crate::action::Action;
 use crate::audit::Event;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, Status};
+use crate::key_name::{KeyName, parse_id};
 use crate::keystore::Patience;
 use crate::keystore::state::{Key, KeyState, Origin, Rotation, State, Version};
 use crate::keystore::store_key::{StoreKey, VersionName};

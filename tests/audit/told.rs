@@ -16,7 +16,7 @@ fn what_a_change_purges_is_named() {
         // In one edit: the next one would purge already.
         place.edit(|draft| {
             for key in &gone {
-                let id = kmsbox::kms::key_name::parse_id(key).unwrap();
+                let id = kmsbox::key_name::parse_id(key).unwrap();
                 let key = draft.state.key_mut(id).unwrap();
                 key.delete_date = Some(service::ago(1));
             }

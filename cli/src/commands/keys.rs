@@ -4,8 +4,8 @@
 use clap::Args;
 use kmsbox::clock::Timestamp;
 use kmsbox::error::Status;
+use kmsbox::key_name::key_arn;
 use kmsbox::keystore::state::{Key, Origin, Tag};
-use kmsbox::kms::key_name::key_arn;
 use kmsbox::kms::{NewKey, PageOf};
 use kmsbox::request_id::Call;
 use serde_json::{Map, Value, json};

@@ -3,9 +3,9 @@
 
 use clap::{Args, Subcommand};
 use kmsbox::error::{Error, Status};
+use kmsbox::key_name::parse_id;
 use kmsbox::keystore::root_keys::MOST_SLOTS;
 use kmsbox::kms::Kms;
-use kmsbox::kms::key_name::parse_id;
 use kmsbox::request_id::Call;
 use kmsbox::root_key::RootKey;
 use serde_json::json;

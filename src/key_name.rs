@@ -4,8 +4,6 @@
 use uuid::Uuid;
 
 use crate::error::{Error, Result, Status};
-use crate::keystore::state::Key;
-use crate::keystore::view::View;
 
 /// What every alias begins with.
 pub const ALIAS_PREFIX: &str = "alias/";
@@ -41,26 +39,6 @@ impl<'a> KeyName<'a> {
         parse_id(text).map_or(KeyName::Unknown, KeyName::Id)
     }
 
-    /// The CMK that the name stands for.
-    pub fn find<'v>(&self, view: &'v View) -> Result<&'v Key> {
-        match self {
-            KeyName::Alias(alias) => view.key(view.alias(alias)?),
-            KeyName::Id(id) => view.key(*id),
-            KeyName::Foreign => Err(Error::new(Status::KeyNotFound)),
-            KeyName::Unknown => Err(NO_NAME),
-        }
-    }
-
-    /// Whether the name stands for the CMK of this id, which need not exist.
-    pub fn is(&self, key_id: Uuid, view: &View) -> Result<bool> {
-        match self {
-            KeyName::Alias(alias) => Ok(view.alias(alias)? == key_id),
-            KeyName::Id(id) => Ok(*id == key_id),
-            KeyName::Unknown => Ok(false),
-            KeyName::Foreign => Err(Error::new(Status::KeyNotFound)),
-        }
-    }
-
     /// Refuses an alias, for the operations that take none.
     pub fn not_an_alias(self) -> Result<Self> {
         match self {
@@ -80,7 +58,16 @@ impl<'a> KeyName<'a> {
     }
 }
 
-const NO_NAME: Error = Error::constant(
+/// The CMK and the version that an operation used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct KeyUse {
+    /// The CMK's id, also where an alias was asked for.
+    pub key_id: Uuid,
+    /// The version's id.
+    pub key_version_id: Uuid,
+}
+
+pub(crate) const NO_NAME: Error = Error::constant(
     Status::KeyNotFound,
     "The specified Key is not found: what was given is no CMK id, ARN or alias/NAME.",
 );

@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use super::tree::{Node, Sink};
+use super::{Node, Sink};
 
 pub(super) fn write(node: &Node, out: &mut dyn Sink) {
     match node {
@@ -53,7 +53,7 @@ fn string(text: &str, out: &mut dyn Sink) {
 
 #[cfg(test)]
 mod tests {
-    use crate::document::tree::{Node, object};
+    use crate::tree::{Node, object};
 
     #[test]
     fn every_kind_of_node() {

@@ -1,5 +1,8 @@
-//! An answer before it is written: the same for JSON and XML.
+//! What is told, before it is written: answers, descriptions and audit lines, the same for JSON and XML.
 #![forbid(unsafe_code)]
+
+mod json;
+pub(crate) mod xml;
 
 use std::borrow::Cow;
 
@@ -8,9 +11,17 @@ use base64::engine::general_purpose::STANDARD;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::Text;
-use super::{json, xml};
 use crate::error::{Error, Result, Status};
+
+/// A written document: made once in its exact size, wiped when dropped.
+pub struct Text(Zeroizing<Vec<u8>>);
+
+impl Text {
+    /// The document without a NUL.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
 
 /// The fields of an object, in the order they are written.
 pub type Fields = Vec<(Cow<'static, str>, Node)>;

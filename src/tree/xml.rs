@@ -1,7 +1,7 @@
 //! An answer as XML.
 #![forbid(unsafe_code)]
 
-use super::tree::{Node, Sink};
+use super::{Node, Sink};
 
 /// Writes an element; a list becomes one element of this name for each item.
 pub(super) fn write(name: &str, node: &Node, out: &mut dyn Sink) {
@@ -28,7 +28,7 @@ pub(super) fn write(name: &str, node: &Node, out: &mut dyn Sink) {
 }
 
 /// Whether this UTF-8 comes back from XML as it was.
-pub(super) fn carries(text: &[u8]) -> bool {
+pub(crate) fn carries(text: &[u8]) -> bool {
     std::str::from_utf8(text).is_ok_and(|text| !text.chars().any(has_no_place))
 }
 
@@ -61,7 +61,7 @@ fn escaped(text: &str, out: &mut dyn Sink) {
 
 #[cfg(test)]
 mod tests {
-    use crate::document::tree::{Node, object};
+    use crate::tree::{Node, object};
 
     #[test]
     fn every_kind_of_node() {
