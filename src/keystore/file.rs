@@ -53,7 +53,6 @@ type Nanos = u64;
 /// The file as it was last read or written.
 struct Loaded {
     header: Header,
-    signature: Signature,
     seal: Seal,
     view: Arc<View>,
 }
@@ -94,7 +93,13 @@ impl SealedFile {
             unlock(&path, &file, options, &root, arena).map_err(|error| at(&path, error))?;
         drop(root);
         let header = unverified.header();
-        let view = Arc::new(View::new(state, Arc::new(store_key), header.epoch, None));
+        let view = Arc::new(View::new(
+            state,
+            Arc::new(store_key),
+            header.epoch,
+            Some(signature),
+            None,
+        ));
         Ok(SealedFile {
             path,
             read_only: options.read_only,
@@ -105,7 +110,6 @@ impl SealedFile {
             view: ArcSwap::new(Arc::clone(&view)),
             loaded: ArcSwap::from_pointee(Loaded {
                 header,
-                signature,
                 seal: unverified.seal.clone(),
                 view,
             }),
@@ -121,7 +125,9 @@ impl SealedFile {
     fn look_now(&self) -> Result<()> {
         self.unasked.store(true, Ordering::Relaxed);
         let began = self.now();
-        if self.signature()? != self.loaded.load().signature {
+        // The view itself says of which file it is: no other order of stores and loads can pass an old
+        // view off as fresh.
+        if !self.view.load().is_of(self.signature()?) {
             return self.reload();
         }
         self.looked.fetch_max(began, Ordering::AcqRel);
@@ -143,7 +149,7 @@ impl SealedFile {
     fn reload(&self) -> Result<()> {
         let _gate = fork::enter();
         let _busy = self.lock_busy();
-        let differs = self.signature()? != self.loaded.load().signature;
+        let differs = !self.view.load().is_of(self.signature()?);
         self.catch_up(differs)
     }
 
@@ -217,15 +223,19 @@ impl SealedFile {
         store_key: Arc<StoreKey>,
     ) {
         let old = self.loaded.load();
-        let view = Arc::new(View::new(state, store_key, header.epoch, Some(&old.view)));
-        // The view first: who finds the new signature must not be served the old view.
-        self.view.store(Arc::clone(&view));
+        let view = Arc::new(View::new(
+            state,
+            store_key,
+            header.epoch,
+            Some(signature),
+            Some(&old.view),
+        ));
         self.loaded.store(Arc::new(Loaded {
             header,
-            signature,
             seal,
-            view,
+            view: Arc::clone(&view),
         }));
+        self.view.store(view);
     }
 
     fn write(&self, change: &mut dyn Change, lock: &Lock) -> Result<()> {
@@ -233,7 +243,7 @@ impl SealedFile {
         // the wrong one would undo another.
         let same = {
             let loaded = self.loaded.load();
-            self.signature()? == loaded.signature
+            loaded.view.is_of(self.signature()?)
                 && disk::ends_with(&self.path, loaded.seal.to_text().as_bytes())?
         };
         self.catch_up(!same)?;

@@ -30,7 +30,7 @@ impl Memory {
         random::fill(&mut bytes[..])?;
         let keystore_id = keystore_id.map_or_else(random::uuid, Ok)?;
         let store_key = Arc::new(StoreKey::new(keystore_id, &bytes, arena)?);
-        let view = View::new(State::default(), store_key, 1, None);
+        let view = View::new(State::default(), store_key, 1, None, None);
         Ok(Memory {
             view: ArcSwap::from_pointee(view),
             busy: Mutex::new(()),
@@ -78,6 +78,7 @@ impl Keystore for Memory {
             draft.state,
             draft.store_key,
             draft.epoch,
+            None,
             None,
         )));
         Ok(())

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::disk::Signature;
 use super::state::{Key, State, Version};
 use super::store_key::StoreKey;
 use crate::error::{Error, Result, Status};
@@ -16,6 +17,7 @@ pub struct View {
     state: State,
     store_key: Arc<StoreKey>,
     epoch: u64,
+    signature: Option<Signature>,
     keys: HashMap<Uuid, usize>,
     aliases: HashMap<String, Uuid>,
     versions: HashMap<Uuid, (usize, Arc<Version>)>,
@@ -27,6 +29,7 @@ impl View {
         mut state: State,
         store_key: Arc<StoreKey>,
         epoch: u64,
+        signature: Option<Signature>,
         previous: Option<&View>,
     ) -> Self {
         if let Some(previous) = previous {
@@ -49,6 +52,7 @@ impl View {
             state,
             store_key,
             epoch,
+            signature,
             keys,
             aliases,
             versions,
@@ -68,6 +72,11 @@ impl View {
     /// How many writes the keystore has seen.
     pub fn epoch(&self) -> u64 {
         self.epoch
+    }
+
+    /// Whether this view is of the file with that signature.
+    pub(super) fn is_of(&self, signature: Signature) -> bool {
+        self.signature == Some(signature)
     }
 
     /// The CMKs that are not gone, in order of creation.
