@@ -477,9 +477,9 @@ kms_status kms_generate_data_key_without_plaintext(const struct kms_client *clie
  * client               an opened client.
  * expected_key_id      id, ARN or alias of the CMK that the blob must be under. Pass the id that was
  *                      stored when the blob was made: a blob names its own key, and whoever can
- *                      write blobs chooses it. NULL: any CMK of this client. An id that is not the
- *                      blob's is KMS_ERR_KEY_MISMATCH, an alias that is not there
- *                      KMS_ERR_ALIAS_NOT_FOUND.
+ *                      write blobs chooses it. NULL: any CMK of this client, but "" is
+ *                      KMS_ERR_MISSING_PARAMETER. An id that is not the blob's is
+ *                      KMS_ERR_KEY_MISMATCH, an alias that is not there KMS_ERR_ALIAS_NOT_FOUND.
  * ciphertext_blob      the blob.
  * ciphertext_blob_len  its length.
  * encryption_context   the pairs given when the blob was made, in any order; or NULL.
@@ -617,8 +617,8 @@ kms_status kms_generate_data_keys(const struct kms_client *client,
  * statuses                        out: count statuses, one for each blob, as kms_re_encrypt returns it.
  * response                        may be NULL; gets the destination of the last blob that opened.
  *
- * Returns KMS_OK when every blob was looked at, whatever its status; else what is wrong with the whole
- * call, and then statuses are not written.
+ * Returns KMS_OK when every blob was looked at, whatever its status: a destination that cannot be used
+ * is told by each. Else what is wrong with the whole call, and then statuses are not written.
  */
 KMS_MUST_USE
 kms_status kms_re_encrypt_many(const struct kms_client *client,

@@ -61,7 +61,10 @@ impl Request {
                 Error::invalid_parameter("request", "A name is not form-encoded.")
             })?;
             let value = decode(value.strip_prefix(b"=").unwrap_or(value)).ok_or_else(|| {
-                Error::invalid_parameter(shown(&name), "It is not form-encoded UTF-8.")
+                Error::invalid_parameter(
+                    shown(&name),
+                    "It is not form-encoded UTF-8, or holds a NUL.",
+                )
             })?;
             if parameters.iter().any(|(known, _)| *known == name) {
                 return Err(Error::invalid_parameter(shown(&name), "It is given twice."));

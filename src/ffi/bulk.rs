@@ -110,8 +110,8 @@ pub unsafe extern "C" fn kms_generate_data_keys(
 /// statuses                        out: count statuses, one for each blob, as kms_re_encrypt returns it.
 /// response                        may be NULL; gets the destination of the last blob that opened.
 ///
-/// Returns KMS_OK when every blob was looked at, whatever its status; else what is wrong with the whole
-/// call, and then statuses are not written.
+/// Returns KMS_OK when every blob was looked at, whatever its status: a destination that cannot be used
+/// is told by each. Else what is wrong with the whole call, and then statuses are not written.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn kms_re_encrypt_many(

@@ -135,9 +135,9 @@ pub unsafe extern "C" fn kms_generate_data_key_without_plaintext(
 /// client               an opened client.
 /// expected_key_id      id, ARN or alias of the CMK that the blob must be under. Pass the id that was
 ///                      stored when the blob was made: a blob names its own key, and whoever can
-///                      write blobs chooses it. NULL: any CMK of this client. An id that is not the
-///                      blob's is KMS_ERR_KEY_MISMATCH, an alias that is not there
-///                      KMS_ERR_ALIAS_NOT_FOUND.
+///                      write blobs chooses it. NULL: any CMK of this client, but "" is
+///                      KMS_ERR_MISSING_PARAMETER. An id that is not the blob's is
+///                      KMS_ERR_KEY_MISMATCH, an alias that is not there KMS_ERR_ALIAS_NOT_FOUND.
 /// ciphertext_blob      the blob.
 /// ciphertext_blob_len  its length.
 /// encryption_context   the pairs given when the blob was made, in any order; or NULL.
