@@ -18,8 +18,12 @@ pub enum Need {
     OpenSsl,
     /// A C++ compiler.
     Cxx,
+    /// A C++ compiler whose programs can watch their own memory.
+    CxxSanitizers,
     /// The compiler clang, for C and C++.
     Clang,
+    /// The system's C library as a static one.
+    StaticLibc,
     /// nm of binutils.
     Nm,
     /// readelf of binutils.
@@ -34,6 +38,30 @@ pub enum Need {
     XmlLint,
     /// make.
     Make,
+    /// pkg-config.
+    PkgConfig,
+    /// CMake.
+    Cmake,
+    /// dpkg-deb, which builds and opens Debian packages.
+    DpkgDeb,
+    /// lintian, which judges Debian packages.
+    Lintian,
+    /// mandoc, which judges manual pages.
+    Mandoc,
+    /// Go, with the pkg-config that cgo asks.
+    Go,
+    /// Python's venv and pip, and an index of packages that pip reaches.
+    Pip,
+    /// The Python package `pyarrow`.
+    PyArrow,
+    /// The Go module of Badger, already here or from a module proxy.
+    Badger,
+    /// RocksDB with its C++ headers.
+    RocksDb,
+    /// A MariaDB server with the headers for plugins.
+    MariaDb,
+    /// SQLCipher with its headers.
+    SqlCipher,
 }
 
 impl Need {
@@ -43,7 +71,9 @@ impl Need {
             Need::Valgrind => "valgrind",
             Need::OpenSsl => "OpenSSL's libcrypto with its headers",
             Need::Cxx => "a C++ compiler",
+            Need::CxxSanitizers => "a C++ compiler with -fsanitize=address,undefined",
             Need::Clang => "clang",
+            Need::StaticLibc => "a static C library",
             Need::Nm => "nm (binutils)",
             Need::Readelf => "readelf (binutils)",
             Need::Python => "Python 3",
@@ -51,6 +81,18 @@ impl Need {
             Need::PyArgon2id => "the Python package cryptography with Argon2id",
             Need::XmlLint => "xmllint (libxml2)",
             Need::Make => "make",
+            Need::PkgConfig => "pkg-config",
+            Need::Cmake => "CMake",
+            Need::DpkgDeb => "dpkg-deb",
+            Need::Lintian => "lintian",
+            Need::Mandoc => "mandoc",
+            Need::Go => "Go with pkg-config",
+            Need::Pip => "Python's venv and pip with an index of packages",
+            Need::PyArrow => "the Python package pyarrow",
+            Need::Badger => "the Go module of Badger",
+            Need::RocksDb => "RocksDB with its C++ headers",
+            Need::MariaDb => "a MariaDB server with the headers for plugins",
+            Need::SqlCipher => "SQLCipher with its headers",
         }
     }
 
@@ -59,10 +101,12 @@ impl Need {
             Need::Valgrind => answers(Command::new("valgrind").arg("--version")),
             Need::OpenSsl => links_libcrypto(),
             Need::Cxx => answers(super::tool("CXX", "c++").arg("--version")),
+            Need::CxxSanitizers => links_sanitizers(),
             Need::Clang => {
                 answers(Command::new("clang").arg("--version"))
                     && answers(Command::new("clang++").arg("--version"))
             }
+            Need::StaticLibc => links("int main(void) { return 0; }\n", "-static"),
             Need::Nm => answers(Command::new("nm").arg("--version")),
             Need::Readelf => answers(Command::new("readelf").arg("--version")),
             Need::Python => answers(Command::new(python()).args(["-c", "import json"])),
@@ -78,6 +122,33 @@ impl Need {
             }
             Need::XmlLint => answers(Command::new("xmllint").arg("--version")),
             Need::Make => answers(Command::new("make").arg("--version")),
+            Need::PkgConfig => answers(Command::new("pkg-config").arg("--version")),
+            Need::Cmake => answers(Command::new("cmake").arg("--version")),
+            Need::DpkgDeb => answers(Command::new("dpkg-deb").arg("--version")),
+            Need::Lintian => answers(Command::new("lintian").arg("--version")),
+            Need::Mandoc => there("mandoc"),
+            Need::Go => answers(Command::new("go").arg("version")) && Need::PkgConfig.is_there(),
+            Need::Pip => downloads_setuptools(),
+            Need::PyArrow => {
+                let import = "import pyarrow.parquet.encryption";
+                answers(Command::new(python()).args(["-c", import]))
+            }
+            Need::Badger => {
+                let badger = super::root().join("bindings/go/examples/badger");
+                Need::Go.is_there()
+                    && answers(
+                        Command::new("go")
+                            .args(["mod", "download"])
+                            .current_dir(badger),
+                    )
+            }
+            Need::RocksDb => preprocesses("cpp", "#include <rocksdb/env_encryption.h>\n"),
+            Need::MariaDb => {
+                there("mariadbd")
+                    // Its own includes need a path that its users give.
+                    && preprocesses("c", "#if !__has_include(<mariadb/server/mysql/plugin_encryption.h>)\n#error\n#endif\n")
+            }
+            Need::SqlCipher => preprocesses("c", "#include <sqlcipher/sqlite3.h>\n"),
         }
     }
 }
@@ -155,16 +226,56 @@ fn answers(command: &mut Command) -> bool {
         .is_ok_and(|status| status.success())
 }
 
+/// Whether a program is on the path, for those that know no `--version`.
+fn there(program: &str) -> bool {
+    answers(Command::new("sh").args(["-c", &format!("command -v {program}")]))
+}
+
+fn preprocesses(ending: &str, text: &str) -> bool {
+    let scratch = super::scratch_dir();
+    let source = scratch.path().join("probe").with_extension(ending);
+    std::fs::write(&source, text).expect("a scratch directory can be written");
+    answers(super::compiler_for(&source).arg("-E").arg(&source))
+}
+
+fn downloads_setuptools() -> bool {
+    let scratch = super::scratch_dir();
+    answers(Command::new(python()).args(["-c", "import ensurepip, venv"]))
+        && answers(
+            Command::new(python())
+                .args(["-m", "pip", "download", "-q", "--no-deps", "-d"])
+                .arg(scratch.path())
+                .arg("setuptools>=77"),
+        )
+}
+
+fn links_sanitizers() -> bool {
+    let scratch = super::scratch_dir();
+    let source = scratch.path().join("probe.cpp");
+    std::fs::write(&source, "int main() {}\n").expect("a scratch directory can be written");
+    answers(
+        super::compiler_for(&source)
+            .args(["-fsanitize=address,undefined", "-o"])
+            .arg(scratch.path().join("probe"))
+            .arg(&source),
+    )
+}
+
 fn links_libcrypto() -> bool {
+    let text = "#include <openssl/evp.h>\nint main(void) { return EVP_aes_256_gcm() == 0; }\n";
+    links(text, "-lcrypto")
+}
+
+/// Whether this program can be linked with this argument.
+fn links(text: &str, with: &str) -> bool {
     let scratch = super::scratch_dir();
     let source = scratch.path().join("probe.c");
-    let text = "#include <openssl/evp.h>\nint main(void) { return EVP_aes_256_gcm() == 0; }\n";
     std::fs::write(&source, text).expect("a scratch directory can be written");
     answers(
         super::compiler_for(&source)
             .arg("-o")
             .arg(scratch.path().join("probe"))
             .arg(&source)
-            .arg("-lcrypto"),
+            .arg(with),
     )
 }
