@@ -1,63 +1,16 @@
-//! docs/command.md, checked against the command.
+//! docs/command.md, checked against the command. The session in it is run with all others of the
+//! documentation, by tests/documentation.rs at the top.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
 
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::process::Command;
 
 use serde_json::Value;
-use support::{KMSBOX, Place, ended};
+use support::Place;
 
 const PAGE: &str = include_str!("../../docs/command.md");
-
-/// Words that differ from run to run, by what they are: ids, times, epochs of a file.
-fn settled(text: &str) -> String {
-    let id =
-        |word: &str| word.len() == 36 && word.bytes().filter(|byte| *byte == b'-').count() == 4;
-    let time = |word: &str| word.len() == 20 && word.ends_with('Z') && word.contains('T');
-    let word = |word: &str| {
-        let bare = word.trim_end_matches(['.', ';', ',']);
-        let rest = &word[bare.len()..];
-        match bare {
-            bare if id(bare) => format!("ID{rest}"),
-            bare if time(bare) => format!("TIME{rest}"),
-            _ => word.to_owned(),
-        }
-    };
-    let line = |line: &str| line.split(' ').map(word).collect::<Vec<_>>().join(" ");
-    text.lines().map(line).collect::<Vec<_>>().join("\n")
-}
-
-#[test]
-fn the_session_goes_as_it_is_written() {
-    let (_, session) = PAGE.split_once("```console\n").unwrap();
-    let (session, _) = session.split_once("```").unwrap();
-    assert_eq!(session.lines().count(), 20);
-    let mut script = String::from("exec 2>&1\n");
-    for command in session.lines().filter_map(|line| line.strip_prefix("$ ")) {
-        script.push_str(&format!("cat <<'LINE'\n$ {command}\nLINE\n{command}\n"));
-    }
-    let place = Place::empty();
-    let mut shell = Command::new("/bin/sh");
-    let programs = Path::new(KMSBOX).parent().unwrap();
-    shell
-        .args(["-c", &script])
-        .current_dir(&place.directory)
-        .env_clear()
-        .env("PATH", format!("{}:/usr/bin:/bin", programs.display()));
-    let said = ended(shell, b"").text();
-    assert_eq!(settled(&said), settled(session));
-}
-
-#[test]
-fn the_readme_shows_the_same_session() {
-    let (_, session) = PAGE.split_once("```console\n").unwrap();
-    let (session, _) = session.split_once("```").unwrap();
-    assert!(include_str!("../../README.md").contains(session));
-}
 
 #[test]
 fn every_command_has_its_line() {

@@ -7,6 +7,7 @@
 #![allow(clippy::expect_used, clippy::panic)]
 
 pub mod header;
+mod installed;
 mod need;
 mod process;
 pub mod source;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+pub use installed::{Installed, installed, make, make_ok};
 pub use need::{Need, need, python};
 pub use process::{LIMIT, Output, Running, run, run_ok, run_within, spawn};
 

@@ -57,19 +57,97 @@ fn write_pages(command: &Command, directory: &Path) -> io::Result<()> {
     for subcommand in command.get_subcommands() {
         write_pages(subcommand, directory)?;
     }
-    let page = clap_mangen::Man::new(command.clone()).manual("kmsbox");
-    let mut text = Vec::new();
-    page.render_title(&mut text)?;
-    page.render_name_section(&mut text)?;
-    page.render_synopsis_section(&mut text)?;
-    page.render_options_section(&mut text)?;
+    let page = clap_mangen::Man::new(command.clone());
+    let mut sections = Vec::new();
+    page.render_name_section(&mut sections)?;
+    page.render_synopsis_section(&mut sections)?;
+    page.render_options_section(&mut sections)?;
     if command.has_subcommands() {
-        page.render_subcommands_section(&mut text)?;
+        page.render_subcommands_section(&mut sections)?;
     }
+    let mut text = title(&page.get_filename());
+    text.push_str(&String::from_utf8_lossy(&sections));
     if let Some(notes) = command.get_after_help() {
-        text.extend_from_slice(in_roff(&notes.to_string()).as_bytes());
+        text.push_str(&in_roff(&notes.to_string()));
     }
-    fs::write(directory.join(page.get_filename()), text)
+    text.push_str(
+        if command.is_subcommand_required_set() && command.get_version().is_some() {
+            ABOUT_ALL
+        } else {
+            ".SH SEE ALSO\n.BR kmsbox (1)\n"
+        },
+    );
+    fs::write(directory.join(page.get_filename()), tidied(&text))
+}
+
+/// The date of the pages: of the last change to what they say.
+const DATE: &str = "2026-11-21";
+
+/// The end of the first page.
+const ABOUT_ALL: &str = "\
+.SH ENVIRONMENT
+.TP
+.B KMSBOX_KEYSTORE
+The keystore file, where
+.B \\-\\-keystore
+is not given.
+.TP
+.B KMSBOX_ROOT_KEY
+Where the root key is, where
+.B \\-\\-root\\-key
+is not given.
+.TP
+.B KMSBOX_AUDIT_LOG
+The audit log, where
+.B \\-\\-audit\\-log
+is not given.
+.SH SEE ALSO
+.BR kmsbox (3)
+";
+
+/// The first line of a page, which the crate would leave without its date.
+fn title(filename: &str) -> String {
+    let name = filename.trim_end_matches(".1").to_uppercase();
+    let version = env!("CARGO_PKG_VERSION");
+    format!(".TH \"{name}\" \"1\" \"{DATE}\" \"kmsbox {version}\" \"kmsbox\"\n")
+}
+
+/// The same page as a strict reader of man pages wants it: no line of text is longer than 80 bytes, none
+/// ends with a space, no paragraph is empty, and the quotation mark is defined once.
+fn tidied(page: &str) -> String {
+    let mut out: Vec<String> = Vec::new();
+    let mut literal = false;
+    for line in page.lines().map(str::trim_end) {
+        match line {
+            ".nf" => literal = true,
+            ".fi" => literal = false,
+            _ => {}
+        }
+        let defines = line.starts_with(".ie ") || line.starts_with(".el ");
+        if defines && out.iter().any(|before| before == line) {
+            continue;
+        }
+        if line.starts_with(".SH") && out.last().is_some_and(|last| last == ".PP") {
+            out.pop();
+        }
+        // Only plain text may be broken; a word that begins with a dot or a quote would be a request.
+        if literal || line.starts_with('.') {
+            out.push(line.to_owned());
+        } else {
+            let mut part = String::new();
+            for word in line.split(' ') {
+                let fits = part.len() + 1 + word.len() <= 80;
+                if !part.is_empty() && (fits || word.starts_with(['.', '\''])) {
+                    part.push(' ');
+                } else if !part.is_empty() {
+                    out.push(std::mem::take(&mut part));
+                }
+                part.push_str(word);
+            }
+            out.push(part);
+        }
+    }
+    out.join("\n") + "\n"
 }
 
 /// The text after a page's options: paragraphs under "Notes", what is indented as it stands, and each
@@ -121,5 +199,24 @@ mod tests {
             ".SH NOTES\n\\&One.\n\\&Two.\n.PP\n.SH EXAMPLES\n.nf\n  kmsbox a \\e\n      \\-\\-b\n.fi\n"
         );
         assert!(in_roff("Examples:\n  x").starts_with(".SH EXAMPLES\n.nf\n"));
+    }
+
+    #[test]
+    fn a_page_is_tidied_without_a_change_to_what_it_says() {
+        let long = "word ".repeat(30);
+        let page =
+            format!(".ie a\n.el b\n.SH X\n{long}\n.PP\n.ie a\n.el b\n.SH Y\n.nf\n{long}\n.fi\n");
+        let filled = "word ".repeat(16).trim_end().to_owned();
+        let rest = "word ".repeat(14).trim_end().to_owned();
+        let literal = long.trim_end();
+        assert_eq!(
+            tidied(&page),
+            format!(".ie a\n.el b\n.SH X\n{filled}\n{rest}\n.SH Y\n.nf\n{literal}\n.fi\n")
+        );
+        let dots = format!("{} .dot 'quote end", "x".repeat(76));
+        assert_eq!(
+            tidied(&dots),
+            format!("{} .dot 'quote\nend\n", "x".repeat(76))
+        );
     }
 }
