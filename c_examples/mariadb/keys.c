@@ -1,0 +1,498 @@
+/* The server's encryption keys: see keys.h. */
+#define _POSIX_C_SOURCE 200809L
+
+#include "keys.h"
+
+#include "cmk_map.h"
+#include "table.h"
+#include "wrap.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { REPEAT_ERROR_AFTER = 60 /* seconds */ };
+
+struct keys {
+    struct wrapper wrapper;
+    struct cmk_map map;
+    char *key_file;
+    void (*log)(enum keys_log_level level, const char *text);
+
+    /* Held by whoever makes a new table or replaces the file, for as long as that takes. */
+    pthread_mutex_t changing;
+    struct file_mark mark;
+
+    /* Held for writing only while `table` is replaced. */
+    pthread_rwlock_t published;
+    struct table table;
+
+    _Atomic int create;
+    _Atomic uint64_t served, refused, made, rewrapped, errors;
+    pthread_mutex_t telling;
+    struct trouble last_error;
+    time_t last_error_at;
+};
+
+/* ---- Telling ------------------------------------------------------------------------------- */
+
+/* The server asks again and again for a key that is refused; its log is spared the repetitions. */
+static void complain(struct keys *keys, const struct trouble *trouble)
+{
+    struct timespec now = {0, 0};
+    int again;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    atomic_fetch_add(&keys->errors, 1);
+    pthread_mutex_lock(&keys->telling);
+    again = strcmp(trouble->text, keys->last_error.text) == 0
+            && now.tv_sec - keys->last_error_at < REPEAT_ERROR_AFTER;
+    if (!again) {
+        keys->last_error = *trouble;
+        keys->last_error_at = now.tv_sec;
+    }
+    pthread_mutex_unlock(&keys->telling);
+    if (!again)
+        keys->log(KEYS_ERROR, trouble->text);
+}
+
+/* ---- The file, and what is in memory ------------------------------------------------------- */
+
+/* Shows a table to the readers; the secrets of the old one that it shares stay. */
+static void publish(struct keys *keys, struct table *fresh)
+{
+    struct table old;
+    pthread_rwlock_wrlock(&keys->published);
+    old = keys->table;
+    keys->table = *fresh;
+    pthread_rwlock_unlock(&keys->published);
+    table_drop(&old, fresh);
+    memset(fresh, 0, sizeof *fresh);
+}
+
+/* The key of an entry that was read. What the server has already used must stay what it was: an
+ * entry that was wrapped anew by another process holds the same key. NULL: failed. */
+static void *adopt(const struct keys *keys, const struct key_entry *entry, struct trouble *trouble)
+{
+    const struct key_list *known = &keys->table.stored;
+    size_t place = key_place(known, entry->key_id, entry->version);
+    void *present = NULL, *read = NULL;
+    int same;
+    if (key_is_at(known, place, entry->key_id, entry->version)) {
+        present = keys->table.secrets[place];
+        if (memcmp(known->entries[place].blob, entry->blob, BLOB_LEN) == 0)
+            return present;
+    }
+    read = key_unwrap(&keys->wrapper, entry, trouble);
+    if (present == NULL || read == NULL)
+        return read;
+    same = memcmp(read, present, KEY_LEN) == 0;
+    kms_secret_free(read);
+    if (!same)
+        set_trouble(trouble, "%s: holds another key %" PRIu32 " version %" PRIu32 " than before",
+                    keys->key_file, entry->key_id, entry->version);
+    return same ? present : NULL;
+}
+
+/* What is in use must still be there. */
+static int has_all(const struct key_list *list, const struct key_list *used)
+{
+    size_t i, found = 0;
+    for (i = 0; i < used->count; i++) {
+        const struct key_entry *entry = &used->entries[i];
+        size_t place = key_place(list, entry->key_id, entry->version);
+        found += (size_t)key_is_at(list, place, entry->key_id, entry->version);
+    }
+    return found == used->count;
+}
+
+/* Takes over what the file has, if it is not what is known: every key of it, or none. A server that
+ * began with some of its keys would call the tables of the others corrupted. The mutex is held. */
+static int refresh(struct keys *keys, struct trouble *trouble)
+{
+    struct key_list list = {NULL, 0};
+    struct table fresh = {{NULL, 0}, NULL};
+    struct trouble first = {""};
+    struct file_mark mark;
+    size_t i, failed = 0;
+    int good = 0;
+    if (key_file_is(keys->key_file, &keys->mark))
+        return 1;
+    if (key_file_read(keys->key_file, &list, &mark, trouble) != KEY_FILE_DONE)
+        return 0;
+    if (!has_all(&list, &keys->table.stored))
+        set_trouble(trouble, "%s: was replaced by a file without all the keys in use",
+                    keys->key_file);
+    else if (!table_reserve(&fresh, list.count))
+        set_trouble(trouble, "no memory");
+    else
+        good = 1;
+    for (i = 0; good && i < list.count; i++) {
+        void *secret = adopt(keys, &list.entries[i], failed == 0 ? &first : trouble);
+        table_append(&fresh, &list.entries[i], secret);
+        failed += secret == NULL;
+    }
+    key_list_free(&list);
+    if (failed > 0) {
+        set_trouble(trouble, "%zu wrapped keys cannot be used; the first: %.500s", failed,
+                    first.text);
+        good = 0;
+    }
+    if (good) {
+        publish(keys, &fresh);
+        keys->mark = mark;
+    }
+    table_drop(&fresh, &keys->table);
+    return good;
+}
+
+/* Copies the table, with the same secrets and room for `more`. The mutex is held, so nobody else
+ * changes what is read here. */
+static int prepare(const struct keys *keys, size_t more, struct table *fresh,
+                   struct trouble *trouble)
+{
+    size_t i, count = keys->table.stored.count;
+    if (count + more > KEY_ENTRIES_MAX) {
+        set_trouble(trouble, "%s: has no room for more keys", keys->key_file);
+        return 0;
+    }
+    if (!table_reserve(fresh, count + more)) {
+        set_trouble(trouble, "no memory");
+        return 0;
+    }
+    for (i = 0; i < count; i++)
+        table_append(fresh, &keys->table.stored.entries[i], keys->table.secrets[i]);
+    return 1;
+}
+
+/* Writes what was prepared, then shows it; a key that a power failure could take away again must
+ * not have encrypted anything. The mutex and the file's lock are held. */
+static int commit(struct keys *keys, struct table *fresh, struct trouble *trouble)
+{
+    if (key_file_write(keys->key_file, &fresh->stored, &keys->mark, trouble) != KEY_FILE_DONE)
+        return 0;
+    publish(keys, fresh);
+    return 1;
+}
+
+/* Puts the next version of a key in. */
+static int add_version(const struct keys *keys, struct table *table, uint32_t key_id,
+                       struct trouble *trouble)
+{
+    struct key_entry entry = {0};
+    const char *cmk = cmk_map_find(&keys->map, key_id);
+    uint32_t versions = 0;
+    size_t end = key_end(&table->stored, key_id, &versions), after = table->stored.count - end;
+    void *secret;
+    entry.key_id = key_id;
+    entry.version = versions + 1;
+    if (cmk == NULL) {
+        set_trouble(trouble, "kmsbox_cmk names no CMK for key %" PRIu32, key_id);
+        return 0;
+    }
+    secret = key_generate(&keys->wrapper, cmk, &entry, trouble);
+    if (secret == NULL)
+        return 0;
+    memmove(&table->stored.entries[end + 1], &table->stored.entries[end],
+            after * sizeof *table->stored.entries);
+    memmove(&table->secrets[end + 1], &table->secrets[end], after * sizeof *table->secrets);
+    table->stored.entries[end] = entry;
+    table->secrets[end] = secret;
+    table->stored.count++;
+    return 1;
+}
+
+/* ---- Making and changing keys -------------------------------------------------------------- */
+
+/* Adds a version to each of these keys. The mutex and the file's lock are held. */
+static int add_versions(struct keys *keys, const uint32_t *ids, size_t count,
+                        struct trouble *trouble)
+{
+    struct table fresh = {{NULL, 0}, NULL};
+    size_t i;
+    int good = prepare(keys, count, &fresh, trouble);
+    for (i = 0; good && i < count; i++)
+        good = add_version(keys, &fresh, ids[i], trouble);
+    good = good && commit(keys, &fresh, trouble);
+    table_drop(&fresh, &keys->table);
+    if (good)
+        atomic_fetch_add(&keys->made, count);
+    for (i = 0; good && i < count; i++) {
+        uint32_t versions = 0;
+        size_t end = key_end(&keys->table.stored, ids[i], &versions);
+        set_trouble(trouble, "key %" PRIu32 " has version %" PRIu32 ", under the CMK %s", ids[i],
+                    versions, keys->table.stored.entries[end - 1].cmk);
+        keys->log(KEYS_NOTE, trouble->text);
+    }
+    return good;
+}
+
+/* Locks out other threads and processes, and knows what they have done. -1: failed. */
+static int begin_change(struct keys *keys, struct trouble *trouble)
+{
+    int lock;
+    pthread_mutex_lock(&keys->changing);
+    lock = key_file_lock(keys->key_file, trouble);
+    if (lock >= 0 && refresh(keys, trouble))
+        return lock;
+    if (lock >= 0)
+        close(lock);
+    pthread_mutex_unlock(&keys->changing);
+    return -1;
+}
+
+static int end_change(struct keys *keys, int lock, int good, const struct trouble *trouble)
+{
+    if (lock >= 0) {
+        close(lock);
+        pthread_mutex_unlock(&keys->changing);
+    }
+    if (!good)
+        complain(keys, trouble);
+    return good;
+}
+
+int keys_rotate(struct keys *keys, uint32_t key_id, struct trouble *trouble)
+{
+    int lock = begin_change(keys, trouble), good = lock >= 0;
+    uint32_t *ids = NULL, versions = 0;
+    size_t count = 1;
+    if (good && key_id == KEYS_ALL) {
+        good = key_ids(&keys->table.stored, &ids, &count);
+        if (!good)
+            set_trouble(trouble, "no memory");
+    } else if (good) {
+        key_end(&keys->table.stored, key_id, &versions);
+        good = versions > 0;
+        if (!good)
+            set_trouble(trouble, "there is no key %" PRIu32, key_id);
+    }
+    good = good && add_versions(keys, ids == NULL ? &key_id : ids, count, trouble);
+    free(ids);
+    return end_change(keys, lock, good, trouble);
+}
+
+int keys_rewrap(struct keys *keys, struct trouble *trouble)
+{
+    struct table fresh = {{NULL, 0}, NULL};
+    struct trouble first = {""};
+    size_t i, changed = 0, failed = 0;
+    int lock = begin_change(keys, trouble);
+    int good = lock >= 0 && prepare(keys, 0, &fresh, trouble);
+    for (i = 0; good && i < fresh.stored.count; i++) {
+        struct key_entry *entry = &fresh.stored.entries[i];
+        const char *cmk = cmk_map_find(&keys->map, entry->key_id);
+        int outcome = key_rewrap(&keys->wrapper, cmk == NULL ? entry->cmk : cmk, entry,
+                                 failed == 0 ? &first : trouble);
+        changed += outcome > 0;
+        failed += outcome < 0;
+    }
+    if (changed > 0)
+        good = commit(keys, &fresh, trouble);
+    if (good) {
+        atomic_fetch_add(&keys->rewrapped, changed);
+        set_trouble(trouble, "%zu of %zu blobs were wrapped anew", changed,
+                    keys->table.stored.count);
+        keys->log(KEYS_NOTE, trouble->text);
+    }
+    if (good && failed > 0) {
+        set_trouble(trouble, "%zu blobs could not be wrapped anew; the first: %.500s", failed,
+                    first.text);
+        good = 0;
+    }
+    if (lock >= 0)
+        table_drop(&fresh, &keys->table);
+    return end_change(keys, lock, good, trouble);
+}
+
+/* ---- Serving ------------------------------------------------------------------------------- */
+
+static uint32_t latest_known(struct keys *keys, uint32_t key_id)
+{
+    uint32_t versions = 0;
+    pthread_rwlock_rdlock(&keys->published);
+    key_end(&keys->table.stored, key_id, &versions);
+    pthread_rwlock_unlock(&keys->published);
+    return versions > 0 ? versions : NO_VERSION;
+}
+
+/* 1: it was there. */
+static int copy_known(struct keys *keys, uint32_t key_id, uint32_t version, uint8_t *key)
+{
+    size_t place;
+    int there;
+    pthread_rwlock_rdlock(&keys->published);
+    place = key_place(&keys->table.stored, key_id, version);
+    there = key_is_at(&keys->table.stored, place, key_id, version);
+    if (there && key != NULL)
+        memcpy(key, keys->table.secrets[place], KEY_LEN);
+    pthread_rwlock_unlock(&keys->published);
+    return there;
+}
+
+/* Looks for a version that is not known: another process may have made it, as when this is a backup
+ * that runs beside the server. */
+static void look_again(struct keys *keys)
+{
+    struct trouble trouble;
+    int good;
+    pthread_mutex_lock(&keys->changing);
+    good = refresh(keys, &trouble);
+    pthread_mutex_unlock(&keys->changing);
+    if (!good)
+        complain(keys, &trouble);
+}
+
+void keys_create(struct keys *keys, int create)
+{
+    atomic_store(&keys->create, create);
+}
+
+uint32_t keys_latest(struct keys *keys, uint32_t key_id)
+{
+    struct trouble trouble;
+    uint32_t latest = latest_known(keys, key_id);
+    int lock, good;
+    if (latest != NO_VERSION || cmk_map_find(&keys->map, key_id) == NULL)
+        return latest;
+    if (!atomic_load(&keys->create)) {
+        look_again(keys);
+        return latest_known(keys, key_id);
+    }
+    lock = begin_change(keys, &trouble);
+    good = lock >= 0;
+    if (good && latest_known(keys, key_id) == NO_VERSION) /* nobody made it meanwhile */
+        good = add_versions(keys, &key_id, 1, &trouble);
+    end_change(keys, lock, good, &trouble);
+    return latest_known(keys, key_id);
+}
+
+enum keys_result keys_get(struct keys *keys, uint32_t key_id, uint32_t version, uint8_t *key,
+                          unsigned int *len)
+{
+    const unsigned int room = key == NULL ? KEY_LEN : *len; /* *len is not set where key is NULL */
+    uint8_t *const wanted = room < KEY_LEN ? NULL : key;
+    int there = copy_known(keys, key_id, version, wanted);
+    if (!there) {
+        look_again(keys);
+        there = copy_known(keys, key_id, version, wanted);
+    }
+    if (!there) {
+        atomic_fetch_add(&keys->refused, 1);
+        return KEYS_NO_SUCH_KEY;
+    }
+    *len = KEY_LEN;
+    if (room < KEY_LEN)
+        return KEYS_BUFFER_TOO_SMALL;
+    if (key != NULL)
+        atomic_fetch_add(&keys->served, 1);
+    return KEYS_DONE;
+}
+
+void keys_count(struct keys *keys, struct keys_counts *counts)
+{
+    size_t i;
+    memset(counts, 0, sizeof *counts);
+    pthread_rwlock_rdlock(&keys->published);
+    counts->versions = keys->table.stored.count;
+    for (i = 0; i < keys->table.stored.count; i++)
+        counts->ids += keys->table.stored.entries[i].version == 1;
+    pthread_rwlock_unlock(&keys->published);
+    counts->served = atomic_load(&keys->served);
+    counts->refused = atomic_load(&keys->refused);
+    counts->made = atomic_load(&keys->made);
+    counts->rewrapped = atomic_load(&keys->rewrapped);
+    counts->errors = atomic_load(&keys->errors);
+    pthread_mutex_lock(&keys->telling);
+    memcpy(counts->last_error, keys->last_error.text, sizeof counts->last_error);
+    pthread_mutex_unlock(&keys->telling);
+}
+
+/* ---- Opening and closing ------------------------------------------------------------------- */
+
+static int open_key_file(struct keys *keys, struct trouble *trouble)
+{
+    struct key_list list = {NULL, 0};
+    struct file_mark mark;
+    int good, lock = key_file_lock(keys->key_file, trouble);
+    enum key_file_result result = KEY_FILE_FAILED;
+    if (lock < 0)
+        return 0;
+    result = key_file_read(keys->key_file, &list, &mark, trouble);
+    key_list_free(&list);
+    if (result == KEY_FILE_MISSING && atomic_load(&keys->create))
+        result = key_file_write(keys->key_file, &list, &mark, trouble);
+    else if (result == KEY_FILE_MISSING)
+        set_trouble(trouble,
+                    "%s: there is no such file. Where the server has no encrypted data yet, start"
+                    " it with kmsbox_create_keys=ON; else restore the file from a backup",
+                    keys->key_file);
+    good = result == KEY_FILE_DONE && refresh(keys, trouble);
+    close(lock);
+    return good;
+}
+
+static int check_config(const struct keys_config *config, struct trouble *trouble)
+{
+    const char *const required[][2] = {{"kmsbox_keystore", config->keystore},
+                                       {"kmsbox_root_key", config->root_key},
+                                       {"kmsbox_cmk", config->cmk},
+                                       {"kmsbox_server_name", config->server},
+                                       {"kmsbox_key_file", config->key_file}};
+    size_t i;
+    for (i = 0; i < sizeof required / sizeof *required; i++) {
+        if (required[i][1] == NULL || required[i][1][0] == '\0') {
+            set_trouble(trouble, "%s is not set", required[i][0]);
+            return 0;
+        }
+    }
+    if (config->key_file[0] != '/') {
+        set_trouble(trouble, "kmsbox_key_file=\"%s\": must be an absolute path", config->key_file);
+        return 0;
+    }
+    return 1;
+}
+
+struct keys *keys_open(const struct keys_config *config, struct trouble *trouble)
+{
+    struct keys *keys = NULL;
+    int good;
+    if (!check_config(config, trouble))
+        return NULL;
+    keys = calloc(1, sizeof *keys);
+    if (keys == NULL || (keys->key_file = strdup(config->key_file)) == NULL) {
+        set_trouble(trouble, "no memory");
+        free(keys);
+        return NULL;
+    }
+    keys->log = config->log;
+    keys_create(keys, config->create);
+    pthread_mutex_init(&keys->changing, NULL);
+    pthread_mutex_init(&keys->telling, NULL);
+    pthread_rwlock_init(&keys->published, NULL);
+    good = cmk_map_parse(config->cmk, &keys->map, trouble)
+           && wrapper_open(&keys->wrapper, config->keystore, config->root_key, config->audit_log,
+                           config->server, trouble)
+           && open_key_file(keys, trouble);
+    if (good)
+        return keys;
+    keys_close(keys);
+    return NULL;
+}
+
+void keys_close(struct keys *keys)
+{
+    if (keys == NULL)
+        return;
+    table_drop(&keys->table, NULL);
+    wrapper_close(&keys->wrapper);
+    cmk_map_free(&keys->map);
+    pthread_rwlock_destroy(&keys->published);
+    pthread_mutex_destroy(&keys->telling);
+    pthread_mutex_destroy(&keys->changing);
+    free(keys->key_file);
+    free(keys);
+}
