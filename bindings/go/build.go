@@ -1,0 +1,6 @@
+//go:build !kmsbox_static
+
+package kmsbox
+
+// #cgo pkg-config: kmsbox
+import "C"

@@ -1,0 +1,3 @@
+module kmsbox
+
+go 1.21
