@@ -130,7 +130,9 @@ impl Need {
             Need::Go => answers(Command::new("go").arg("version")) && Need::PkgConfig.is_there(),
             Need::Pip => downloads_setuptools(),
             Need::PyArrow => {
-                let import = "import pyarrow.parquet.encryption";
+                // Before 23 it cannot change the CMK of a file.
+                let import =
+                    "from pyarrow.parquet.encryption import CryptoFactory as f; f.rotate_master_keys";
                 answers(Command::new(python()).args(["-c", import]))
             }
             Need::Badger => {
