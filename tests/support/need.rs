@@ -131,8 +131,7 @@ impl Need {
             Need::Pip => downloads_setuptools(),
             Need::PyArrow => {
                 // Before 23 it cannot change the CMK of a file.
-                let import =
-                    "from pyarrow.parquet.encryption import CryptoFactory as f; f.rotate_master_keys";
+                let import = "from pyarrow.parquet.encryption import CryptoFactory as f; f.rotate_master_keys";
                 answers(Command::new(python()).args(["-c", import]))
             }
             Need::Badger => {
