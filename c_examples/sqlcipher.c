@@ -121,7 +121,8 @@ static int load_key(const struct place *place, struct key_file *file)
 static int create_key(const struct place *place, const char *cmk)
 {
     kms_response answer = {0};
-    struct key_file file;
+    struct key_file file, stored;
+    int result;
     size_t len = 0;
     kms_status status;
     if (access(place->database, F_OK) == 0) /* if its key file is lost, a new key is no help */
@@ -133,7 +134,12 @@ static int create_key(const struct place *place, const char *cmk)
         return judge(cmk, status, &answer);
     memcpy(file.cmk, answer.key_id, ID_LEN); /* the id: an alias can move */
     file.line_feed = '\n';
-    return store_key(place, &file, 0);
+    result = store_key(place, &file, 0);
+    if (result == DONE)
+        result = load_key(place, &stored);
+    if (result == DONE && memcmp(stored.cmk, file.cmk, ID_LEN) != 0)
+        result = complain(place->key_path, "is there already, under another CMK");
+    return result;
 }
 
 /* Unwraps the database's key and writes it as SQLCipher takes it. By hand: printf keeps copies. */
@@ -211,9 +217,11 @@ static int access_entry(const struct place *place, const char *name, const char 
         && (value == NULL
             || sqlite3_bind_text(statement, 2, value, -1, SQLITE_STATIC) == SQLITE_OK))
         step = sqlite3_step(statement);
-    if (step == SQLITE_ROW)
-        printf("%s\n", sqlite3_column_text(statement, 0));
-    else if (step == SQLITE_DONE && value == NULL)
+    if (step == SQLITE_ROW) {
+        if (printf("%s\n", (const char *)sqlite3_column_text(statement, 0)) < 0
+            || fflush(stdout) != 0)
+            result = complain("standard output", strerror(errno));
+    } else if (step == SQLITE_DONE && value == NULL)
         result = complain(name, "no such entry");
     else if (step != SQLITE_DONE && result == DONE)
         result = complain(place->database, sqlite3_errmsg(database));
@@ -252,6 +260,9 @@ static int find_place(struct place *place, const char *database)
     const char *pairs[] = {"purpose", "sqlcipher", "database", name};
     size_t len = 0;
     place->database = database;
+    /* SQLite takes these for databases that are gone when they are closed. */
+    if (*name == '\0' || strcmp(database, ":memory:") == 0)
+        return complain(database, "is no name of a file");
     len = (size_t)snprintf(place->key_path, sizeof place->key_path, "%s.key", database);
     if (len >= sizeof place->key_path)
         return complain(database, "the path is too long");

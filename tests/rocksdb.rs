@@ -149,12 +149,17 @@ fn damaged_and_forged_prefixes_are_corruption() {
     assert_done(&run(parts.args(prefix)));
 }
 
-/// A part that works on a database of its own.
+/// A part of tests/rocksdb/databases.cpp.
 #[track_caller]
 fn assert_part(part: &str) {
     let shop = Shop::new();
-    let mut parts = shop.in_place(program(Program::Parts));
-    assert_done(&run(parts.args([part, "keystore", "file:root.key", "db"])));
+    let mut databases = shop.in_place(program(Program::Databases));
+    assert_done(&run(databases.args([
+        part,
+        "keystore",
+        "file:root.key",
+        "db",
+    ])));
 }
 
 #[test]
@@ -179,6 +184,14 @@ fn tables_from_elsewhere_are_there_after_a_restart() {
         return;
     }
     assert_part("ingest");
+}
+
+#[test]
+fn a_backup_comes_back() {
+    if !all_there() {
+        return;
+    }
+    assert_part("backup");
 }
 
 #[test]

@@ -295,6 +295,50 @@ fn a_create_that_was_cut_short_is_completed() {
     assert_eq!(shop.read("orders.db.key"), key);
     shop.done(&["orders.db", "put", NAME, VALUE]);
     shop.assert_readable();
+
+    // Under the CMK that is asked for, or not at all.
+    fs::remove_file(shop.place.at("orders.db")).unwrap();
+    let other = shop.client.create_key();
+    let says = "orders.db.key: is there already, under another CMK";
+    shop.refused(&["orders.db", "create", &other], says);
+    assert_eq!(shop.read("orders.db.key"), key);
+    assert!(!shop.place.at("orders.db").exists());
+}
+
+/// What SQLite would make a database of that is gone at the end.
+#[test]
+fn a_name_that_is_no_file_is_refused() {
+    if !need(Need::SqlCipher) {
+        return;
+    }
+    let shop = Shop::new();
+    let files = shop.place.names();
+    for name in ["", "somewhere/", ":memory:"] {
+        let says = format!("sqlcipher: {name}: is no name of a file");
+        shop.refused(&[name, "create", &shop.cmk], &says);
+        shop.refused(&[name, "put", "x", "y"], &says);
+    }
+    assert_eq!(shop.place.names(), files);
+}
+
+/// Text that is SQL, nothing, and much.
+#[test]
+fn any_text_is_a_name_and_a_value() {
+    if !need(Need::SqlCipher) {
+        return;
+    }
+    let shop = Shop::with_database();
+    let long = "x".repeat(100_000);
+    let sql = "'); DROP TABLE entries; --\"";
+    for (name, value) in [(sql, sql), ("", ""), ("%s\u{e9}\n", &long)] {
+        shop.done(&["orders.db", "put", name, value]);
+        assert_eq!(shop.done(&["orders.db", "get", name]), format!("{value}\n"));
+    }
+    shop.assert_readable();
+    let mut full = shop.command("sh");
+    full.args(["-c", "\"$0\" orders.db get \"$1\" > /dev/full"]);
+    let output = run(full.arg(program()).arg(NAME));
+    assert_refused(&output, "standard output: No space left on device");
 }
 
 /// As on a full disk: what is written fails, half-way through.

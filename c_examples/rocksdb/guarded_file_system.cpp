@@ -79,6 +79,21 @@ class ReopenedFile final : public FSWritableFileOwnerWrapper {
   static IOStatus Refused() { return IOStatus::NotSupported("a file is written once"); }
 };
 
+// The prefix is synced before there is data. Otherwise a power cut could keep pages of a WAL and lose
+// those of its prefix, and RocksDB, which puts up with a WAL that ends in rubbish, would find one
+// that it cannot open.
+IOStatus MakeSynced(FileSystem* encrypted, const std::string& path, const FileOptions& options,
+                    std::unique_ptr<FSWritableFile>* file, IODebugContext* debug) {
+  IOStatus status = encrypted->NewWritableFile(path, options, file, debug);
+  if (status.ok()) {
+    status = (*file)->Sync(options.io_options, debug);
+  }
+  if (!status.ok()) {
+    file->reset();
+  }
+  return status;
+}
+
 // FileSystem's way of making a log goes through NewWritableFile, as every other file does.
 class InfoLogs final : public rocksdb::FileSystemWrapper {
  public:
@@ -90,7 +105,7 @@ class InfoLogs final : public rocksdb::FileSystemWrapper {
                            std::unique_ptr<FSWritableFile>* file,
                            IODebugContext* debug) override {
     std::unique_ptr<FSWritableFile> made;
-    const IOStatus status = FileSystemWrapper::NewWritableFile(path, options, &made, debug);
+    const IOStatus status = MakeSynced(target(), path, options, &made, debug);
     if (status.ok()) {
       *file = std::make_unique<InfoLogFile>(std::move(made));
     }
@@ -110,20 +125,10 @@ class GuardedFileSystem final : public rocksdb::FileSystemWrapper {
 
   const char* Name() const override { return "KmsboxFileSystem"; }
 
-  // The prefix is synced before there is data. Otherwise a power cut could keep pages of a WAL and
-  // lose those of its prefix, and RocksDB, which takes a WAL with an end like that, would find one
-  // that it cannot open.
   IOStatus NewWritableFile(const std::string& path, const FileOptions& options,
                            std::unique_ptr<FSWritableFile>* file,
                            IODebugContext* debug) override {
-    IOStatus status = FileSystemWrapper::NewWritableFile(path, options, file, debug);
-    if (status.ok()) {
-      status = (*file)->Sync(options.io_options, debug);
-    }
-    if (!status.ok()) {
-      file->reset();
-    }
-    return status;
+    return MakeSynced(target(), path, options, file, debug);
   }
 
   // For Options::recycle_log_file_num. The encrypted file system would write a new prefix over the
@@ -183,11 +188,12 @@ class GuardedFileSystem final : public rocksdb::FileSystemWrapper {
   //
   // The log is the first file that DB::Open makes, before it looks at the database. With a wrong
   // name or CMK that would leave a file that is not the database's, so CURRENT has to open first.
+  // It is renamed into its place when it is whole, so it is never one that counts as empty.
   IOStatus NewLogger(const std::string& path, const IOOptions& options,
                      std::shared_ptr<rocksdb::Logger>* logger, IODebugContext* debug) override {
     const std::string current = path.substr(0, path.rfind('/') + 1) + "CURRENT";
     std::unique_ptr<FSSequentialFile> file;
-    const IOStatus opens = NewSequentialFile(current, FileOptions(), &file, debug);
+    const IOStatus opens = target()->NewSequentialFile(current, FileOptions(), &file, debug);
     return opens.ok() || opens.IsPathNotFound()
                ? logs_.NewLogger(path, options, logger, debug)
                : opens;

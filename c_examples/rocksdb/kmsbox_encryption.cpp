@@ -135,8 +135,7 @@ class Provider final : public rocksdb::EncryptionProvider {
   const std::unique_ptr<Keys> keys_;
 };
 
-// Every file below a directory that has something in it. Empty are LOCK, which is never written,
-// and what a crash left between a file's making and its prefix: nothing was encrypted in them.
+// Every file below a directory that has something in it. LOCK, for one, is never written.
 Status FindFiles(const std::string& directory, std::vector<std::string>* paths) {
   Env* env = Env::Default();
   std::vector<std::string> names;

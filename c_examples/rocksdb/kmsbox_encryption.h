@@ -41,9 +41,10 @@ struct EncryptionOptions {
 rocksdb::Status NewProvider(const EncryptionOptions& options,
                             std::shared_ptr<rocksdb::EncryptionProvider>* provider);
 
-// An Env for Options::env. Beyond rocksdb::NewEncryptedEnv it encrypts the info log, too, in which
-// RocksDB writes keys of the database here and there; leaves a database alone that does not open;
-// and survives files that are cut off in their prefix. It must outlive the database.
+// An Env for Options::env, and for BackupEngine::Open. Beyond rocksdb::NewEncryptedEnv it encrypts
+// the info log, too, in which RocksDB writes keys of the database here and there; leaves a database
+// alone that does not open; survives files that are cut off in their prefix; and opens files again
+// without a second prefix (guarded_file_system.h). It must outlive the database.
 rocksdb::Status NewEnv(const EncryptionOptions& options, std::unique_ptr<rocksdb::Env>* env);
 
 // How RocksDB says what kmsbox refused. `what` is a file's path.
@@ -62,7 +63,9 @@ rocksdb::Status ListKeys(const std::vector<std::string>& directories, std::vecto
 
 // Wraps the keys of all files below the database's directory (and of further ones, such as wal_dir
 // and db_paths) anew under the first CMK's present version. The data after the prefixes stay as
-// they are. RocksDB's own lock is held meanwhile: where the database is open, this is refused.
+// they are. RocksDB's own lock is held meanwhile: where the database is open, this is refused. Within
+// one process RocksDB knows a database by the name of its directory, so name it as for DB::Open: under
+// another name this is not refused, and the open database loses its lock.
 //
 // Nothing is written before every key has opened. Killed at any moment, this loses no key; run it
 // again to have all files moved. Only after an OK is no file under the old version any more.

@@ -2,7 +2,7 @@
 //
 //   rocksdb_example [--cmk CMK]... [--database NAME] DIR COMMAND
 //
-//   put NAME VALUE   get NAME   puts and gets an entry
+//   put NAME VALUE   get NAME   puts (where there is no database, it is made) and gets an entry
 //   fill COUNT                  puts entry-0, entry-1 and so on, in many files
 //   scan                        reads every entry and counts them
 //   checkpoint TARGET           makes a copy of the database that shares its files where it can
@@ -17,6 +17,7 @@
 #include <rocksdb/db.h>
 #include <rocksdb/utilities/checkpoint.h>
 
+#include <charconv>
 #include <cstdlib>
 #include <iostream>
 
@@ -37,8 +38,14 @@ void Connect(EncryptionOptions* options) {
   }
 }
 
-Status Fill(rocksdb::DB* db, int count) {
+Status Fill(rocksdb::DB* db, const std::string& text) {
   Status status;
+  int count = -1;
+  const char* end = text.data() + text.size();
+  if (const auto read = std::from_chars(text.data(), end, count);
+      read.ec != std::errc() || read.ptr != end || count < 0) {
+    return Status::InvalidArgument(text, "is not a count");
+  }
   for (int i = 0; status.ok() && i < count; i++) {
     const std::string name = "entry-" + std::to_string(i);
     status = db->Put(rocksdb::WriteOptions(), name, "value of " + name);
@@ -94,7 +101,7 @@ Status WithDatabase(rocksdb::Env* env, const std::string& directory,
                     const std::vector<std::string>& words) {
   rocksdb::Options options;
   options.env = env;
-  options.create_if_missing = true;
+  options.create_if_missing = words[0] == "put" || words[0] == "fill";
   // Small, so that little data makes many files.
   options.write_buffer_size = 256 << 10;
   options.target_file_size_base = 32 << 10;
@@ -116,7 +123,7 @@ Status WithDatabase(rocksdb::Env* env, const std::string& directory,
       std::cout << value << "\n";
     }
   } else if (command == "fill") {
-    status = Fill(db.get(), std::atoi(words[1].c_str()));
+    status = Fill(db.get(), words[1]);
   } else if (command == "scan") {
     status = Scan(db.get());
   } else {
@@ -181,7 +188,10 @@ int main(int argc, char** argv) {
     return 2;
   }
   try {
-    const Status status = Run(options, directory, words);
+    Status status = Run(options, directory, words);
+    if (status.ok() && !std::cout.flush()) {
+      status = Status::IOError("standard output cannot be written");
+    }
     if (status.ok()) {
       return 0;
     }

@@ -2,37 +2,20 @@
 //
 //   parts stream                          the cipher stream against known answers
 //   parts prefix KEYSTORE ROOT_KEY        prefixes that are damaged, short or another's
-//   parts disabled KEYSTORE ROOT_KEY DIR  a CMK that is disabled while the database is open
-//   parts full KEYSTORE ROOT_KEY DIR      files that cannot be written to their end
-//   parts ingest KEYSTORE ROOT_KEY DIR    SST files from elsewhere, copied and moved into the database
-//   parts reopen KEYSTORE ROOT_KEY DIR    WALs that are cut, reused and followed
 //
 // Exit status 0 and "done" where all is as it should be.
 #include <openssl/evp.h>
-#include <rocksdb/db.h>
-#include <rocksdb/sst_file_writer.h>
-#include <sys/resource.h>
 
-#include <algorithm>
 #include <array>
-#include <chrono>
-#include <csignal>
-#include <cstdlib>
 #include <cstring>
 #include <iostream>
 #include <thread>
+#include <vector>
 
 #include "aes_ctr.h"
+#include "check.h"
 #include "file_prefix.h"
 #include "kmsbox_encryption.h"
-
-#define CHECK(condition)                                               \
-  do {                                                                 \
-    if (!(condition)) {                                                \
-      std::cerr << "line " << __LINE__ << ": not so: " #condition "\n"; \
-      std::exit(1);                                                    \
-    }                                                                  \
-  } while (false)
 
 namespace {
 
@@ -155,17 +138,6 @@ void CheckThreads() {
 }
 
 // ---- Prefixes ------------------------------------------------------------------------------
-
-EncryptionOptions Options(const char* keystore, const char* root_key, int cmks) {
-  EncryptionOptions options;
-  options.client = std::make_shared<const kmsbox::client>(kmsbox::options(
-      {{"keystore", keystore}, {"root_key", root_key}, {"refresh_interval_ms", "0"}}));
-  options.database = "parts";
-  for (int i = 0; i < cmks; i++) {
-    options.cmks.push_back(options.client->call("Action=CreateKey").key_id.str());
-  }
-  return options;
-}
 
 Status OpenPrefix(const EncryptionOptions& options, const Bytes& prefix, Bytes* encrypted = nullptr) {
   std::shared_ptr<rocksdb::EncryptionProvider> provider;
@@ -296,169 +268,6 @@ void CheckOptions(const EncryptionOptions& good) {
   }
 }
 
-// ---- A CMK that is disabled while the database is open -------------------------------------
-
-void CheckDisabled(const EncryptionOptions& encryption, const std::string& directory) {
-  const auto call = [&](const char* action) {
-    const auto done = encryption.client->call(
-        kmsbox::request(action).set("KeyId", encryption.cmks[0]));
-    CHECK(!done.request_id.empty());
-  };
-  std::unique_ptr<rocksdb::Env> env;
-  CHECK(kmsbox_rocksdb::NewEnv(encryption, &env).ok());
-  rocksdb::Options options;
-  options.env = env.get();
-  options.create_if_missing = true;
-  rocksdb::DB* opened = nullptr;
-  CHECK(rocksdb::DB::Open(options, directory, &opened).ok());
-  std::unique_ptr<rocksdb::DB> db(opened);
-  CHECK(db->Put({}, "before", "1").ok());
-  CHECK(db->Flush({}).ok());
-  CHECK(db->Put({}, "in the WAL", "2").ok());
-
-  call("DisableKey");
-  const Status flushed = db->Flush({});
-  std::cout << flushed.ToString() << "\n";
-  CHECK(flushed.IsIOError());
-  CHECK(flushed.ToString().find("KMS_ERR_DISABLED") != std::string::npos);
-  std::string value;
-  CHECK(db->Get({}, "before", &value).ok() && value == "1");  // files that are open stay so
-  CHECK(db->Get({}, "in the WAL", &value).ok() && value == "2");
-
-  call("EnableKey");
-  // RocksDB tries again by itself.
-  Status written = db->Put({}, "after", "3");
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-  while (!written.ok() && std::chrono::steady_clock::now() < deadline) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    written = db->Put({}, "after", "3");
-  }
-  CHECK(written.ok());
-  CHECK(db->Flush({}).ok());
-  CHECK(db->Close().ok());
-  db.reset();
-
-  CHECK(rocksdb::DB::Open(options, directory, &opened).ok());
-  db.reset(opened);
-  for (const auto& [name, expected] : {std::pair{"before", "1"}, {"in the WAL", "2"}, {"after", "3"}}) {
-    CHECK(db->Get({}, name, &value).ok() && value == expected);
-  }
-}
-
-// ---- A whole database ----------------------------------------------------------------------
-
-// One that is made where there is none.
-struct Database {
-  explicit Database(const EncryptionOptions& encryption) {
-    CHECK(kmsbox_rocksdb::NewEnv(encryption, &env).ok());
-    options.env = env.get();
-    options.create_if_missing = true;
-  }
-  Status Open(const std::string& directory) {
-    rocksdb::DB* opened = nullptr;
-    const Status status = rocksdb::DB::Open(options, directory, &opened);
-    db.reset(opened);
-    return status;
-  }
-  void Close() {
-    CHECK(db->Close().ok());
-    db.reset();
-  }
-  bool Has(const std::string& name, const std::string& value) {
-    std::string found;
-    return db->Get({}, name, &found).ok() && found == value;
-  }
-
-  std::unique_ptr<rocksdb::Env> env;
-  rocksdb::Options options;
-  std::unique_ptr<rocksdb::DB> db;
-};
-
-void LimitFiles(rlim_t len) {
-  struct rlimit limit {};
-  CHECK(getrlimit(RLIMIT_FSIZE, &limit) == 0);
-  limit.rlim_cur = std::min(len, limit.rlim_max);
-  CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
-}
-
-// As on a full disk.
-void CheckFull(const EncryptionOptions& encryption, const std::string& directory) {
-  CHECK(std::signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
-  Database database(encryption);
-  CHECK(database.Open(directory).ok());
-  CHECK(database.db->Put({}, "first", "1").ok());
-  database.Close();
-  // Files end in the midst of their prefix. What is left of them is no hindrance later.
-  LimitFiles(kSlotLen);
-  CHECK(database.Open(directory).IsIOError());
-  LimitFiles(RLIM_INFINITY);
-  std::size_t moved = 0;
-  CHECK(kmsbox_rocksdb::Rewrap(encryption, directory, {}, &moved).ok() && moved > 0);
-  // The info log is the longest file: the rest goes on without it.
-  LimitFiles(18 << 10);
-  CHECK(database.Open(directory).ok());
-  CHECK(database.Has("first", "1"));
-  CHECK(database.db->Put({}, "second", "2").ok());
-  CHECK(database.db->Flush({}).ok());
-  // A WAL that cannot go on.
-  CHECK(database.db->Put({}, "third", Bytes(64 << 10, 'x')).IsIOError());
-  database.db.reset();
-  LimitFiles(RLIM_INFINITY);
-  CHECK(database.Open(directory).ok());
-  CHECK(database.Has("first", "1") && database.Has("second", "2"));
-  database.Close();
-}
-
-void CheckIngest(const EncryptionOptions& encryption, const std::string& directory) {
-  Database database(encryption);
-  CHECK(database.Open(directory).ok());
-  for (const bool move : {false, true}) {
-    const std::string path = directory + "-table";
-    const std::string name = move ? "moved" : "copied";
-    rocksdb::SstFileWriter writer(rocksdb::EnvOptions(), database.options);
-    CHECK(writer.Open(path).ok() && writer.Put(name, "x").ok() && writer.Finish().ok());
-    rocksdb::IngestExternalFileOptions ingest;
-    ingest.move_files = move;
-    ingest.write_global_seqno = false;
-    CHECK(database.db->IngestExternalFile({path}, ingest).ok());
-    CHECK(database.Has(name, "x"));
-  }
-  database.Close();
-  CHECK(database.Open(directory).ok());
-  CHECK(database.Has("copied", "x") && database.Has("moved", "x"));
-  database.Close();
-}
-
-void CheckReopen(const EncryptionOptions& encryption, const std::string& directory) {
-  Database database(encryption);
-  database.options.avoid_flush_during_recovery = true;  // cuts the WAL that it keeps
-  database.options.avoid_flush_during_shutdown = true;
-  database.options.recycle_log_file_num = 2;
-  for (int round = 0; round < 8; round++) {
-    CHECK(database.Open(directory).ok());
-    for (int before = 0; before < round; before++) {
-      CHECK(database.Has("round " + std::to_string(before), "x"));
-    }
-    CHECK(database.db->Put({}, "round " + std::to_string(round), "x").ok());
-    if (round % 2 == 1) {
-      CHECK(database.db->Flush({}).ok());
-      CHECK(database.db->Put({}, "reused", Bytes(1000, 'x')).ok());
-      CHECK(database.db->Flush({}).ok());
-    }
-    database.Close();
-  }
-  // Nothing can be added to a file that was written before: its counters are used up.
-  const std::string path = directory + "/reopened";
-  std::unique_ptr<rocksdb::WritableFile> file;
-  CHECK(database.env->ReopenWritableFile(path, &file, rocksdb::EnvOptions()).ok());
-  CHECK(file->Append("0123456789").ok() && file->Close().ok());
-  CHECK(database.env->ReopenWritableFile(path, &file, rocksdb::EnvOptions()).ok());
-  CHECK(file->Append("x").IsNotSupported() && file->PositionedAppend("x", 0).IsNotSupported());
-  CHECK(file->Truncate(4).ok() && file->Sync().ok() && file->Close().ok());
-  std::string text;
-  CHECK(rocksdb::ReadFileToString(database.env.get(), path, &text).ok() && text == "0123");
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -473,14 +282,6 @@ int main(int argc, char** argv) {
     CheckOptions(options);
     CheckDamage(options);
     CheckForgeries(options);
-  } else if (part == "disabled" && argc == 5) {
-    CheckDisabled(Options(argv[2], argv[3], 1), argv[4]);
-  } else if (part == "full" && argc == 5) {
-    CheckFull(Options(argv[2], argv[3], 1), argv[4]);
-  } else if (part == "ingest" && argc == 5) {
-    CheckIngest(Options(argv[2], argv[3], 1), argv[4]);
-  } else if (part == "reopen" && argc == 5) {
-    CheckReopen(Options(argv[2], argv[3], 1), argv[4]);
   } else {
     return 2;
   }

@@ -138,17 +138,18 @@ fn a_file_that_lost_its_prefix_is_corruption() {
         for slot in 0..2 {
             damaged[slot * SLOT_LEN + 300] ^= 1;
         }
-        for broken in [
-            &damaged[..],
-            &file.bytes[..100],
-            &file.bytes[..SLOT_LEN],
-            b"x",
-        ] {
-            fs::write(&path, broken).unwrap();
-            shop.refused(&["db", "scan"], &says);
-            shop.refused(&["db", "rewrap"], &says);
-            let status = run(&mut shop.example(&["db", "status"]));
-            assert!(!status.status.success() && status.stderr.contains(&says));
+        fs::write(&path, damaged).unwrap();
+        shop.refused(&["db", "scan"], &says);
+        shop.refused(&["db", "rewrap"], &says);
+        let status = run(&mut shop.example(&["db", "status"]));
+        assert!(!status.status.success() && status.stderr.contains(&says));
+        // Cut off in its prefix it counts as empty, which only a WAL may be.
+        for len in [1, 100, SLOT_LEN, PREFIX_LEN - 1] {
+            fs::write(&path, &file.bytes[..len]).unwrap();
+            if kind != ".log" {
+                shop.refused(&["db", "scan"], "rocksdb_example: Corruption: ");
+            }
+            shop.done(&["db", "rewrap"]);
         }
         fs::write(&path, &file.bytes).unwrap();
     }
@@ -160,6 +161,26 @@ fn a_file_that_lost_its_prefix_is_corruption() {
     shop.refused(&["db", "rewrap"], "Corruption: db/notes: has no prefix");
     for (old, new) in before.iter().zip(shop.files("db")) {
         assert_eq!(old.bytes, new.bytes, "{} was written to", old.path);
+    }
+}
+
+/// As a crash leaves it. Whoever could cut it there could as well cut it to nothing.
+#[test]
+fn a_wal_that_ends_in_its_prefix_is_empty() {
+    if !all_there() {
+        return;
+    }
+    for len in [0, 1, SLOT_LEN, PREFIX_LEN - 1] {
+        let shop = Shop::new();
+        shop.fill(20_000);
+        let files = shop.files("db");
+        let log = files.iter().rfind(|file| file.path.ends_with(".log"));
+        let log = log.expect("there is a WAL");
+        assert!(!log.data().is_empty());
+        fs::write(shop.place.at("db").join(&log.path), &log.bytes[..len]).unwrap();
+        let scan = shop.done(&["db", "scan"]);
+        let count: usize = scan.trim_end_matches(" entries\n").parse().unwrap();
+        assert!((1..20_000).contains(&count), "{count}");
     }
 }
 
@@ -187,5 +208,20 @@ fn a_command_that_is_none_is_refused() {
     assert_refused(&no_alias, "KMS_ERR_ALIAS_NOT_FOUND");
     shop.refused(&["none", "rewrap"], "IO error: No such file or directory");
     shop.refused(&["none", "status"], "IO error: none");
+    let missing = "does not exist (create_if_missing is false)";
+    for words in [&["none", "scan"][..], &["none", "get", "x"]] {
+        shop.refused(words, missing);
+        assert!(!shop.place.at("none/CURRENT").exists());
+        fs::remove_dir_all(shop.place.at("none")).unwrap();
+    }
+    for count in ["", "x", "1x", "-1", "99999999999"] {
+        shop.refused(&["db", "fill", count], "is not a count");
+    }
+    let status = "\"$0\" db status > /dev/full";
+    shop.done(&["db", "put", "x", "y"]);
+    let mut full = shop.in_place(std::process::Command::new("sh"));
+    full.args(["-c", status])
+        .arg(program(Program::Example).get_program());
+    assert_refused(&run(&mut full), "standard output cannot be written");
     assert!(!shop.place.at("none").exists());
 }

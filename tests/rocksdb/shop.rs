@@ -29,6 +29,8 @@ pub enum Program {
     SanitizedExample,
     /// tests/rocksdb/parts.cpp, with both as well.
     Parts,
+    /// tests/rocksdb/databases.cpp, likewise.
+    Databases,
 }
 
 /// A program, compiled once.
@@ -61,6 +63,7 @@ pub fn program(program: Program) -> Command {
         }
         let main = match program {
             Program::Parts => root().join("tests/rocksdb/parts.cpp"),
+            Program::Databases => root().join("tests/rocksdb/databases.cpp"),
             _ => folder.join("rocksdb_example.cpp"),
         };
         compile(&main, &out, Link::Shared, &extra);
@@ -220,7 +223,7 @@ pub fn assert_refused(output: &Output, says: &str) {
     assert_eq!(output.stdout, "");
 }
 
-/// A part of tests/rocksdb/parts.cpp that came to its end.
+/// A part of tests/rocksdb/parts.cpp or databases.cpp that came to its end.
 #[track_caller]
 pub fn assert_done(output: &Output) {
     let good = output.status.success() && output.stdout.ends_with("done\n");
