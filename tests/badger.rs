@@ -251,11 +251,8 @@ fn a_cmk_that_must_not_be_used_keeps_the_database_closed() {
     assert!(says.contains("Encryption key mismatch"), "{says}");
 
     fs::remove_file(place.key_file()).expect("it is ours");
-    assert!(
-        place
-            .refused(&["get", "order1"])
-            .contains("has no key file")
-    );
+    assert!(place.refused(&["get", "order1"]).contains("no key file"));
+    assert!(place.refused(&["put"]).contains("has no key file"));
     assert_eq!(place.data(), before, "a refusal changes nothing");
     fs::write(place.key_file(), &good).expect("it is ours");
     place.holds_all();
@@ -379,20 +376,32 @@ fn a_line_that_is_wrong_stores_nothing_and_usage_is_told() {
         return;
     }
     let place = Place::new();
-    let mut shell = Command::new("sh");
-    shell.args(["-c", "printf 'a=1\\nnonsense\\n' | \"$0\" \"$@\""]);
-    let put = place.command(&["put"]);
-    shell.arg(put.get_program()).args(put.get_args());
-    shell.current_dir(place.0.path());
-    shell.env("LD_LIBRARY_PATH", &installed().lib);
-    let output = run(&mut shell);
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(output.stderr.contains("line 2 is not KEY=VALUE"));
-    assert!(!place.path("orders").exists());
+    for (line, says) in [
+        ("nonsense", "line 2 is not KEY=VALUE"),
+        ("long=%0100000d", "line 2: bufio.Scanner: token too long"),
+    ] {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("printf 'a=1\\n{line}\\n' | \"$0\" \"$@\"")]);
+        let put = place.command(&["put"]);
+        shell.arg(put.get_program()).args(put.get_args());
+        shell.current_dir(place.0.path());
+        shell.env("LD_LIBRARY_PATH", &installed().lib);
+        let output = run(&mut shell);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(output.stderr.contains(says), "{output:?}");
+        assert!(!place.path("orders").exists());
+    }
     for wrong in [&["fly"][..], &["get"], &["put", "x"], &[], &["-nothing"]] {
         let output = run(&mut place.command(wrong));
         assert_eq!(output.status.code(), Some(2), "{wrong:?}");
         assert!(output.stderr.contains("usage:"), "{wrong:?}");
     }
+    let says = place.refused(&["get", "order1"]);
+    assert!(
+        says.contains("there is no key file: orders/key.json"),
+        "{says}"
+    );
     assert!(File::open(place.path("orders")).is_err());
+    let says = place.refused(&["-name", "", "status"]);
+    assert!(says.contains("needs a directory and a name"), "{says}");
 }

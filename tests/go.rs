@@ -140,6 +140,23 @@ fn assert_needs_no_library(program: &Path) {
     );
 }
 
+/// Rather than a list of names that are not there.
+#[test]
+fn without_cgo_there_is_no_package() {
+    if !need(Need::Go) || !need(Need::Make) {
+        return;
+    }
+    let mut command = go(&package(), &["build", "."]);
+    let output = run_within(command.env("CGO_ENABLED", "0"), LIMIT);
+    assert!(!output.status.success());
+    assert!(
+        output
+            .stderr
+            .contains("build constraints exclude all Go files"),
+        "{output:?}"
+    );
+}
+
 #[test]
 fn a_module_of_its_own_uses_it_by_a_replacement() {
     if !need(Need::Go) || !need(Need::Make) {

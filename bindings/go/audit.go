@@ -44,12 +44,16 @@ func (a *auditor) kept(line []byte) bool {
 
 // call keeps a panic from crossing C.
 func (a *auditor) call(line []byte) (err error) {
+	returned := false
 	defer func() {
-		if reason := recover(); reason != nil {
+		// The reason may be nil, too (GODEBUG=panicnil=1), and the line is not kept all the same.
+		if reason := recover(); !returned {
 			err = fmt.Errorf("the audit function panicked: %v", reason)
 		}
 	}()
-	return a.take(line)
+	err = a.take(line)
+	returned = true
+	return err
 }
 
 // refusal is what the function said against the lines of a request, if anything. It is asked at the end of

@@ -73,6 +73,10 @@ func TestALineThatIsNotTakenFailsTheOperation(t *testing.T) {
 	if !strings.Contains(err.Error(), "panicked: out of order") {
 		t.Error(err)
 	}
+	t.Setenv("GODEBUG", "panicnil=1")
+	fail = func() error { panic(nil) }
+	_, err = client.NewDataKey(DataKeyRequest{KeyID: cmk})
+	refused(t, err, ErrAuditFailed)
 	fail = nil
 	newKey(t, client, cmk, nil)
 	if len(client.audit.refusals) != 0 {

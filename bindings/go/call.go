@@ -19,8 +19,8 @@ type Params map[string]string
 //
 // and answers the documented JSON, or XML with the parameter Format=XML. The Result has the CMK's id and version
 // where the answer is about one. docs/api.md lists every action with its parameters. Those on data (Encrypt,
-// Decrypt and so on) take and give Plaintext and CiphertextBlob as text: wipe such an answer after use, or call
-// the methods of their own instead.
+// Decrypt and so on) take and give Plaintext and CiphertextBlob as text: such an answer can be wiped after use,
+// a string in Params cannot. The methods of their own need neither.
 func (c *Client) Call(action string, params Params) ([]byte, Result, error) {
 	request := form(action, params)
 	defer Zeroize(request) // It may hold a plaintext.

@@ -56,9 +56,12 @@ func Open(options Options) (*Client, error) {
 }
 
 // Close closes the client and wipes its keys. Calls that are running are waited for; any later one is refused
-// with [ErrClosed]. It may be called more than once and always returns nil. Called by the audit function it
-// would wait for itself.
+// with [ErrClosed]. It may be called more than once, and on nil, and always returns nil. Called by the audit
+// function it would wait for itself.
 func (c *Client) Close() error {
+	if c == nil {
+		return nil
+	}
 	c.close.Do(func() {
 		for running := c.calls.Add(closing); running != closing; running = c.calls.Load() {
 			<-c.idle

@@ -1,3 +1,5 @@
+//go:build cgo
+
 package kmsbox
 
 import (
@@ -26,9 +28,10 @@ type Pairs map[string]string
 type ContextJSON string
 
 // A PreparedContext is a Context made ready by [Prepare], for one that is used over and over: a call with it
-// allocates and copies nothing. It does not change, so any number of goroutines may use it.
+// allocates and copies nothing. It does not change, so any number of goroutines may use it. One that Prepare
+// has not made, such as the zero value, is refused.
 type PreparedContext struct {
-	json string
+	json string // with a NUL at its end
 }
 
 // Prepare makes a Context ready. It finds out what is wrong with Pairs; JSON text is read at its first use.
@@ -43,21 +46,21 @@ func Prepare(context Context) (*PreparedContext, error) {
 	if err != nil {
 		return nil, err
 	}
+	if json == "" {
+		json = "{}\x00"
+	}
 	return &PreparedContext{json}, nil
 }
 
 // JSON is the context as JSON text, the same for the same pairs.
 func (p *PreparedContext) JSON() string {
-	if p.json == "" {
-		return "{}"
-	}
 	return strings.TrimSuffix(p.json, "\x00")
 }
 
 func (p *PreparedContext) terminated(name string) (string, error) {
-	if p == nil {
+	if p == nil || p.json == "" {
 		// A context that was forgotten must not pass for an empty one.
-		return "", refusedHere(ErrInvalidArgument, name+" is a nil *PreparedContext.")
+		return "", refusedHere(ErrInvalidArgument, name+" is a *PreparedContext that Prepare has not made.")
 	}
 	return p.json, nil
 }

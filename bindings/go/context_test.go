@@ -83,9 +83,12 @@ func TestContextsThatAreRefused(t *testing.T) {
 			}
 		}
 	}
-	var forgotten *PreparedContext
-	_, err := client.NewDataKey(DataKeyRequest{KeyID: cmk, Context: forgotten})
-	refused(t, err, ErrInvalidArgument)
+	for _, forgotten := range []*PreparedContext{nil, {}} {
+		_, err := client.NewDataKey(DataKeyRequest{KeyID: cmk, Context: forgotten})
+		refused(t, err, ErrInvalidArgument)
+		_, err = Prepare(forgotten)
+		refused(t, err, ErrInvalidArgument)
+	}
 	// The longest there can be: {"a":""} around the value.
 	longest := Pairs{"a": long[:contextMax-len(`{"a":""}`)]}
 	prepared, err := Prepare(longest)

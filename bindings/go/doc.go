@@ -1,3 +1,5 @@
+//go:build cgo
+
 // Package kmsbox is an embedded key-management service: a binding of the C library of the same name.
 //
 // A program opens a keystore and asks for data keys. Each comes twice: as plaintext, to encrypt with and

@@ -1,3 +1,5 @@
+//go:build cgo
+
 package kmsbox
 
 // A DataKey is a data key with all that an engine stores of it.

@@ -90,6 +90,6 @@ var errNotMarshalled = errors.New("kmsbox: a Secret is not marshalled")
 // Zeroize overwrites bytes with zeros, in a way that no compiler leaves out.
 func Zeroize(b []byte) {
 	if len(b) > 0 {
-		C.kms_zeroize(unsafe.Pointer(unsafe.SliceData(b)), lengthOf(b))
+		C.kmsgo_zeroize(bytesOf(b), lengthOf(b))
 	}
 }

@@ -46,6 +46,8 @@ func TestASecretIsWrittenReadAndWiped(t *testing.T) {
 func TestNilSecretsAndKeysAreEmpty(t *testing.T) {
 	var secret *Secret
 	var key *DataKey
+	var client *Client
+	must(t, client.Close())
 	must(t, secret.Close())
 	must(t, key.Close())
 	secret.Wipe()
@@ -99,7 +101,31 @@ func TestZeroize(t *testing.T) {
 	Zeroize([]byte{})
 }
 
-func TestBytesOfAWipedKeyAreGoneWithItsPage(t *testing.T) {
+// What else is in the struct is no concern of C: cgo must not look for pointers there.
+func TestAKeyMayLieBesidePointers(t *testing.T) {
+	client, cmk := inMemory(t)
+	session := &struct {
+		name      *string
+		plaintext [32]byte
+		blob      [142]byte
+		again     [32]byte
+	}{name: new(string)}
+	_, err := client.GenerateDataKey(DataKeyRequest{KeyID: cmk}, session.plaintext[:], session.blob[:])
+	must(t, err)
+	_, err = client.Decrypt(decrypting(cmk, session.blob[:], nil), session.again[:])
+	must(t, err)
+	if session.again != session.plaintext {
+		t.Error("another key came back")
+	}
+	_, err = client.Decrypt(decrypting("a\x00b", session.blob[:], nil), session.again[:])
+	refused(t, err, ErrInvalidParameter)
+	Zeroize(session.plaintext[:])
+	if !isZero(session.plaintext[:]) || !isZero(session.again[:]) {
+		t.Error("the keys were not wiped")
+	}
+}
+
+func TestWipingAKeyWipesItInPlace(t *testing.T) {
 	client, cmk := inMemory(t)
 	key := newKey(t, client, cmk, nil)
 	copied := bytes.Clone(key.Plaintext.Bytes())

@@ -57,6 +57,11 @@ void kmsgo_free(kms_response *refusal)
     free(refusal);
 }
 
+void kmsgo_zeroize(uint8_t *bytes, size_t len)
+{
+    kms_zeroize(bytes, len);
+}
+
 kmsgo_answer kmsgo_option(kms_options *options, KMSGO_TEXT(name), KMSGO_TEXT(value))
 {
     copy name_copy, value_copy;

@@ -27,6 +27,10 @@ typedef struct kmsgo_answer {
 
 void kmsgo_free(kms_response *refusal);
 
+/* Bytes, not void: of a void pointer cgo checks the whole object that it points into, and panics where
+ * a key lies in a struct that has pointers elsewhere. */
+void kmsgo_zeroize(uint8_t *bytes, size_t len);
+
 kmsgo_answer kmsgo_option(kms_options *options, KMSGO_TEXT(name), KMSGO_TEXT(value));
 kmsgo_answer kmsgo_root_key(kms_options *options, const uint8_t *root_key, size_t root_key_len);
 kmsgo_answer kmsgo_audit(kms_options *options, uintptr_t handle);

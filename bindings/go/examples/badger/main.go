@@ -39,7 +39,7 @@ var open = []string{"Decrypt", "GenerateDataKey"}
 // A command's client can do what the command is for, and nothing else.
 var commands = map[string]command{
 	"put":    {[2]int{0, 0}, open, put},
-	"get":    {[2]int{1, 1}, open, get},
+	"get":    {[2]int{1, 1}, []string{"Decrypt"}, get},
 	"status": {[2]int{0, 0}, []string{"DescribeKey"}, status},
 	"rotate": {[2]int{0, 0}, []string{"CreateKeyVersion", "ReEncryptFrom", "ReEncryptTo"}, rotate},
 	"rewrap": {[2]int{0, 1}, []string{"ReEncryptFrom", "ReEncryptTo"}, rewrap},
@@ -119,10 +119,17 @@ func readPairs() (pairs [][2]string, err error) {
 		}
 		pairs = append(pairs, [2]string{key, value})
 	}
-	return pairs, lines.Err()
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("line %d: %w", len(pairs)+1, err)
+	}
+	return pairs, nil
 }
 
 func get(kms *kmsbox.Client, config store.Config, arguments []string) (err error) {
+	// A database that is not there must not be made by reading from it.
+	if _, err := config.Key(); err != nil {
+		return err
+	}
 	db, err := store.Open(kms, config)
 	if err != nil {
 		return err

@@ -41,7 +41,7 @@ func wrapped(key *kmsbox.DataKey) WrappedKey {
 func readKeyFile(path string) (*keyFile, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errNoKeyFile
+		return nil, fmt.Errorf("%w: %s", errNoKeyFile, path)
 	}
 	if err != nil {
 		return nil, err
@@ -86,6 +86,17 @@ func writeSynced(path string, text []byte) error {
 		err = file.Sync()
 	}
 	return errors.Join(err, file.Close())
+}
+
+// makeDirectory makes a directory where it is missing, in a way that survives a power cut.
+func makeDirectory(path string) error {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return nil // Its parent need not be readable, then.
+	}
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return err
+	}
+	return syncDirectory(filepath.Dir(filepath.Clean(path)))
 }
 
 func syncDirectory(path string) error {

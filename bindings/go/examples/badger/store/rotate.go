@@ -14,7 +14,8 @@ import (
 // Rewrap moves the blob to the present version of its CMK, or to another CMK where one is named. The master key
 // stays what it is and is not shown; the database may be open meanwhile, and no file of it is touched.
 func Rewrap(kms *kmsbox.Client, config Config, cmk string) error {
-	if err := config.check(); err != nil {
+	// Before a lock file is made where there is no database.
+	if _, err := config.Key(); err != nil {
 		return err
 	}
 	held, err := config.lockKey()
@@ -54,7 +55,8 @@ func Rewrap(kms *kmsbox.Client, config Config, cmk string) error {
 // Two files change, one after the other. In between the key file has both keys, and whoever opens the database
 // then finds out with which one the registry was written.
 func RotateMasterKey(kms *kmsbox.Client, config Config) error {
-	if err := config.check(); err != nil {
+	// Before a lock file is made where there is no database.
+	if _, err := config.Key(); err != nil {
 		return err
 	}
 	held, err := config.lockKey()

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -45,6 +46,10 @@ type Store struct {
 // ErrNoKey says that a database is there, but not the file with its key: nothing can read it without.
 var ErrNoKey = errors.New("the database has no key file")
 
+// ErrNoRegistry says that data is there, but not Badger's file with the keys to it. Badger would make another with
+// new keys, read the data with those, and panic at what comes out.
+var ErrNoRegistry = errors.New("the database has no key registry")
+
 // ErrInUse says that another process has the database open.
 var ErrInUse = errors.New("the database is in use")
 
@@ -53,7 +58,7 @@ func Open(kms *kmsbox.Client, config Config) (*Store, error) {
 	if err := config.check(); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(config.Dir, 0o700); err != nil {
+	if err := makeDirectory(config.Dir); err != nil {
 		return nil, err
 	}
 	// Until Badger has its own lock: the key must not be replaced between being read and being used.
@@ -68,6 +73,9 @@ func Open(kms *kmsbox.Client, config Config) (*Store, error) {
 	}
 	if err != nil {
 		return nil, config.aboutKey(err)
+	}
+	if err := config.checkRegistry(); err != nil {
+		return nil, errors.Join(fmt.Errorf("the database %q: %w", config.Name, err), master.Close())
 	}
 	options := badger.DefaultOptions(config.data()).
 		WithEncryptionKey(master.Bytes()).
@@ -84,13 +92,17 @@ func Open(kms *kmsbox.Client, config Config) (*Store, error) {
 	return &Store{db, master}, nil
 }
 
-// Close closes the database and wipes its master key. Badger uses the key until then, for new data keys.
+// Close closes the database and wipes its master key. Badger uses the key until then, for new data keys, and
+// leaves copies in what it has expanded for AES; the database must not be used any more.
 func (s *Store) Close() error {
 	return errors.Join(s.DB.Close(), s.master.Close())
 }
 
 // Key tells what the database's key is under.
 func (c Config) Key() (WrappedKey, error) {
+	if err := c.check(); err != nil {
+		return WrappedKey{}, err
+	}
 	file, err := readKeyFile(c.keyFile())
 	if err != nil {
 		return WrappedKey{}, err
@@ -110,7 +122,30 @@ func (c Config) master(kms *kmsbox.Client) (*kmsbox.Secret, error) {
 	return c.unwrap(kms, file.Current)
 }
 
-// newMaster makes the key of a new database. It is on the disk before anything is encrypted with it.
+// checkRegistry looks whether the keys to the data are there. Badger writes its registry before any data.
+func (c Config) checkRegistry() error {
+	// The directory is made before the key file: without it the data was moved away, or its disk is not mounted.
+	entries, err := os.ReadDir(c.data())
+	if err != nil {
+		return err
+	}
+	hasData := false
+	for _, entry := range entries {
+		switch {
+		case entry.Name() == badger.KeyRegistryFileName:
+			return nil
+		case slices.Contains([]string{".mem", ".sst", ".vlog"}, filepath.Ext(entry.Name())):
+			hasData = true
+		}
+	}
+	if hasData {
+		return fmt.Errorf("%w: %s", ErrNoRegistry, filepath.Join(c.data(), badger.KeyRegistryFileName))
+	}
+	return nil
+}
+
+// newMaster makes the key of a new database. It is on the disk before anything is encrypted with it, and so is
+// the directory for what is.
 func (c Config) newMaster(kms *kmsbox.Client) (*kmsbox.Secret, error) {
 	entries, err := os.ReadDir(c.data())
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -124,7 +159,12 @@ func (c Config) newMaster(kms *kmsbox.Client) (*kmsbox.Secret, error) {
 		return nil, err
 	}
 	file := keyFile{Current: wrapped(key)}
-	if err := file.replace(c.keyFile()); err != nil {
+	err = makeDirectory(c.data())
+	if err == nil {
+		step("directory")
+		err = file.replace(c.keyFile())
+	}
+	if err != nil {
 		return nil, errors.Join(err, key.Close())
 	}
 	return key.Plaintext, nil
@@ -145,6 +185,9 @@ func (c Config) context() kmsbox.Context {
 func (c Config) check() error {
 	if c.Dir == "" || c.Name == "" {
 		return errors.New("a database needs a directory and a name")
+	}
+	if c.DataKeyAge < 0 {
+		return fmt.Errorf("the age of a data key is %v, which is negative", c.DataKeyAge)
 	}
 	return nil
 }

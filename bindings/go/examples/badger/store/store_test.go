@@ -273,6 +273,65 @@ func TestWhatIsRefused(t *testing.T) {
 	p.holds(t)
 }
 
+// Badger would make new keys, read the data with those, and panic.
+func TestDataWhoseKeysAreGoneIsLeftAlone(t *testing.T) {
+	p := newPlace(t)
+	p.fill(t)
+	before := p.data(t)
+	registry := filepath.Join(p.config.data(), badger.KeyRegistryFileName)
+	must(t, os.Remove(registry))
+	if _, err := Open(p.kms, p.config); !errors.Is(err, ErrNoRegistry) || !strings.Contains(err.Error(), registry) {
+		t.Error(err)
+	}
+	if names := changed(before, p.data(t)); len(names) != 1 {
+		t.Errorf("changed: %v", names)
+	}
+	must(t, os.WriteFile(registry, []byte(before[badger.KeyRegistryFileName]), 0o600))
+	p.holds(t)
+
+	// All of it, as on a disk that is not mounted.
+	must(t, os.Rename(p.config.data(), p.config.data()+".away"))
+	if _, err := Open(p.kms, p.config); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), p.config.data()) {
+		t.Error(err)
+	}
+	must(t, os.Rename(p.config.data()+".away", p.config.data()))
+	p.holds(t)
+}
+
+// Badger makes its manifest before its registry, and can be killed in between.
+func TestADatabaseWithAManifestOnlyIsNew(t *testing.T) {
+	p := newPlace(t)
+	must(t, changes["make"](p))
+	for name := range p.data(t) {
+		if name != badger.ManifestFilename {
+			must(t, os.Remove(filepath.Join(p.config.data(), name)))
+		}
+	}
+	p.fill(t)
+	p.holds(t)
+}
+
+func TestWhereThereIsNoDatabaseNothingIsMade(t *testing.T) {
+	p := newPlace(t)
+	must(t, os.Mkdir(p.config.Dir, 0o700))
+	for name, call := range map[string]func() error{
+		"Key":             func() error { _, err := p.config.Key(); return err },
+		"Rewrap":          func() error { return Rewrap(p.kms, p.config, "") },
+		"RotateMasterKey": func() error { return RotateMasterKey(p.kms, p.config) },
+	} {
+		if err := call(); !errors.Is(err, errNoKeyFile) || !strings.Contains(err.Error(), p.config.keyFile()) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	p.config.DataKeyAge = -1
+	if _, err := Open(p.kms, p.config); err == nil || !strings.Contains(err.Error(), "age") {
+		t.Error(err)
+	}
+	if entries, err := os.ReadDir(p.config.Dir); err != nil || len(entries) > 0 {
+		t.Error(entries, err)
+	}
+}
+
 // The changes that a process may be killed in.
 var changes = map[string]func(*place) error{
 	"make": func(p *place) error {
@@ -287,7 +346,7 @@ var changes = map[string]func(*place) error{
 }
 
 func TestKilledBetweenAnyTwoSteps(t *testing.T) {
-	for name, steps := range map[string]int{"make": 2, "rewrap": 3, "rotate master key": 6} {
+	for name, steps := range map[string]int{"make": 3, "rewrap": 3, "rotate master key": 6} {
 		for at := 1; ; at++ {
 			p := newPlace(t)
 			if name != "make" {
