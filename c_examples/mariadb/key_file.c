@@ -18,6 +18,9 @@
 
 static const char HEAD[] = "kmsbox-mariadb-keys 1\n";
 
+/* The server waits for the lock with its own global lock held: nobody can connect meanwhile. */
+enum { LOCK_SECONDS = 5, LOCK_TRIES_PER_SECOND = 50 };
+
 /* Two numbers of at most 10 digits, two ids, the blob, the blanks, the line feed and the NUL. */
 enum { LINE_SIZE = 2 * 10 + 2 * (UUID_SIZE - 1) + 2 * BLOB_LEN + 4 + 2 };
 enum { FILE_SIZE_MAX = 64 + KEY_ENTRIES_MAX * LINE_SIZE };
@@ -191,17 +194,50 @@ static int write_all(int fd, const char *bytes, size_t len)
     return 1;
 }
 
-static int sync_directory_of(const char *path)
+static int open_directory_of(const char *path)
 {
     char directory[PATH_MAX];
     const char *slash = strrchr(path, '/');
-    int fd, synced;
     snprintf(directory, sizeof directory, "%.*s", (int)(slash == path ? 1 : slash - path), path);
-    fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static int sync_directory_of(const char *path)
+{
+    int synced, fd = open_directory_of(path);
     synced = fd >= 0 && fsync(fd) == 0;
     if (fd >= 0)
         close(fd);
     return synced;
+}
+
+/* A backup is often made or prepared by root. What that leaves in the server's directory, the
+ * server must be able to open. */
+static int give_to_owner_of_directory(int fd, const char *path)
+{
+    struct stat status;
+    int directory, given;
+    if (geteuid() != 0)
+        return 1;
+    directory = open_directory_of(path);
+    given = directory >= 0 && fstat(directory, &status) == 0
+            && (status.st_uid == 0 || fchown(fd, status.st_uid, status.st_gid) == 0);
+    if (directory >= 0)
+        close(directory);
+    return given;
+}
+
+/* Never one that is there: root must not give away what a link there leads to. */
+static int make_file(const char *path)
+{
+    int error, fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0 || give_to_owner_of_directory(fd, path))
+        return fd;
+    error = errno;
+    close(fd);
+    unlink(path);
+    errno = error;
+    return -1;
 }
 
 enum key_file_result key_file_read(const char *path, struct key_list *list, struct file_mark *mark,
@@ -251,7 +287,7 @@ enum key_file_result key_file_write(const char *path, const struct key_list *lis
         return KEY_FILE_FAILED;
     }
     unlink(fresh); /* a crash may have left one */
-    fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    fd = make_file(fresh);
     if (fd < 0 || !write_all(fd, text, len) || fsync(fd) != 0 || rename(fresh, path) != 0) {
         set_trouble(trouble, "%s: %s", fresh, strerror(errno));
         if (fd >= 0)
@@ -268,22 +304,56 @@ enum key_file_result key_file_write(const char *path, const struct key_list *lis
     return result;
 }
 
+static int open_lock(const char *lock)
+{
+    int tries, fd = -1;
+    for (tries = 0; fd < 0 && tries < 3; tries++) {
+        fd = open(lock, O_RDWR | O_CLOEXEC);
+        if (fd < 0 && errno == ENOENT)
+            fd = make_file(lock);
+        if (fd < 0 && errno != EEXIST) /* that is: another process made it meanwhile */
+            break;
+    }
+    return fd;
+}
+
 int key_file_lock(const char *path, struct trouble *trouble)
 {
+    const struct timespec pause = {0, 1000 * 1000 * 1000 / LOCK_TRIES_PER_SECOND};
     char lock[PATH_MAX];
-    int fd;
+    int fd, tries = 0;
     if (snprintf(lock, sizeof lock, "%s.lock", path) >= (int)sizeof lock) {
         set_trouble(trouble, "%s: too long a path", path);
         return -1;
     }
-    fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    while (fd >= 0 && flock(fd, LOCK_EX) != 0) {
-        if (errno == EINTR)
-            continue;
-        close(fd);
-        fd = -1;
-    }
+    fd = open_lock(lock);
     if (fd < 0)
         set_trouble(trouble, "%s: %s", lock, strerror(errno));
+    while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno == EWOULDBLOCK && tries++ < LOCK_SECONDS * LOCK_TRIES_PER_SECOND) {
+            nanosleep(&pause, NULL);
+        } else if (errno != EINTR) {
+            set_trouble(trouble, "%s: %s", lock,
+                        errno == EWOULDBLOCK ? "another process holds it" : strerror(errno));
+            close(fd);
+            fd = -1;
+        }
+    }
     return fd;
+}
+
+enum key_file_result key_file_make(const char *path, struct trouble *trouble)
+{
+    struct key_list list = {NULL, 0};
+    struct file_mark mark;
+    enum key_file_result result = KEY_FILE_FAILED;
+    int lock = key_file_lock(path, trouble);
+    if (lock < 0)
+        return result;
+    result = key_file_read(path, &list, &mark, trouble);
+    key_list_free(&list);
+    if (result == KEY_FILE_MISSING)
+        result = key_file_write(path, &list, &mark, trouble);
+    close(lock);
+    return result;
 }

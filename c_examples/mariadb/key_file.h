@@ -56,7 +56,7 @@ enum key_file_result { KEY_FILE_DONE, KEY_FILE_MISSING, KEY_FILE_FAILED };
 enum key_file_result key_file_read(const char *path, struct key_list *list, struct file_mark *mark,
                                    struct trouble *trouble);
 
-/* Replaces the file, or makes it, mode 0600. After KEY_FILE_DONE the new file survives a power
+/* Replaces the file, or makes it, mode 0600 and, by root, for the owner of its directory. After KEY_FILE_DONE the new file survives a power
  * failure. After KEY_FILE_FAILED the old one is still there, or, where only its directory could not
  * be synced, perhaps the new one; the mark is as it was. The caller holds the lock. */
 enum key_file_result key_file_write(const char *path, const struct key_list *list,
@@ -65,8 +65,12 @@ enum key_file_result key_file_write(const char *path, const struct key_list *lis
 /* Whether the file is still the one that was marked. */
 int key_file_is(const char *path, const struct file_mark *mark);
 
-/* Keeps other processes from replacing the file, until the descriptor is closed. -1: failed. */
+/* Keeps other processes from replacing the file, until the descriptor is closed. -1: failed, or
+ * another process kept the lock for some seconds. */
 int key_file_lock(const char *path, struct trouble *trouble);
+
+/* Makes a file without keys, unless another process was first. */
+enum key_file_result key_file_make(const char *path, struct trouble *trouble);
 
 void key_list_free(struct key_list *list);
 

@@ -31,6 +31,10 @@ struct keys {
     pthread_rwlock_t published;
     struct table table;
 
+    /* The id and the version, 32 bits each, of a key that the data is under and that is not known;
+     * or 0. */
+    _Atomic uint64_t missing;
+
     _Atomic int create;
     _Atomic uint64_t served, refused, made, rewrapped, errors;
     pthread_mutex_t telling;
@@ -82,8 +86,10 @@ static void *adopt(const struct keys *keys, const struct key_entry *entry, struc
     void *present = NULL, *read = NULL;
     int same;
     if (key_is_at(known, place, entry->key_id, entry->version)) {
+        const struct key_entry *old = &known->entries[place];
         present = keys->table.secrets[place];
-        if (memcmp(known->entries[place].blob, entry->blob, BLOB_LEN) == 0)
+        if (memcmp(old->blob, entry->blob, BLOB_LEN) == 0 && strcmp(old->cmk, entry->cmk) == 0
+            && strcmp(old->cmk_version, entry->cmk_version) == 0)
             return present;
     }
     read = key_unwrap(&keys->wrapper, entry, trouble);
@@ -205,6 +211,44 @@ static int add_version(const struct keys *keys, struct table *table, uint32_t ke
     return 1;
 }
 
+/* ---- A key file that is older than the data ------------------------------------------------ */
+
+static void tell_missing(const struct keys *keys, uint64_t missing, struct trouble *trouble)
+{
+    set_trouble(trouble,
+                "%s: is older than the data, which has pages under key %" PRIu64 " version %" PRIu64
+                "; no key gets a new version until it is there",
+                keys->key_file, missing >> 32, missing & UINT32_MAX);
+}
+
+static void note_missing(struct keys *keys, uint32_t key_id, uint32_t version)
+{
+    struct trouble trouble;
+    uint64_t none = 0, missing = (uint64_t)key_id << 32 | version;
+    if (version == 0 || version == NO_VERSION
+        || !atomic_compare_exchange_strong(&keys->missing, &none, missing))
+        return;
+    tell_missing(keys, missing, &trouble);
+    complain(keys, &trouble);
+}
+
+/* Another key would get the number of one that is only lost for now: whichever file is kept in the
+ * end, the data under one of the two could not be read. The mutex is held. */
+static int is_up_to_date(struct keys *keys, struct trouble *trouble)
+{
+    uint64_t missing = atomic_load(&keys->missing);
+    uint32_t key_id = (uint32_t)(missing >> 32), version = (uint32_t)(missing & UINT32_MAX);
+    size_t place = key_place(&keys->table.stored, key_id, version);
+    if (missing == 0)
+        return 1;
+    if (key_is_at(&keys->table.stored, place, key_id, version)) {
+        atomic_store(&keys->missing, 0);
+        return 1;
+    }
+    tell_missing(keys, missing, trouble);
+    return 0;
+}
+
 /* ---- Making and changing keys -------------------------------------------------------------- */
 
 /* Adds a version to each of these keys. The mutex and the file's lock are held. */
@@ -213,7 +257,7 @@ static int add_versions(struct keys *keys, const uint32_t *ids, size_t count,
 {
     struct table fresh = {{NULL, 0}, NULL};
     size_t i;
-    int good = prepare(keys, count, &fresh, trouble);
+    int good = is_up_to_date(keys, trouble) && prepare(keys, count, &fresh, trouble);
     for (i = 0; good && i < count; i++)
         good = add_version(keys, &fresh, ids[i], trouble);
     good = good && commit(keys, &fresh, trouble);
@@ -382,6 +426,8 @@ enum keys_result keys_get(struct keys *keys, uint32_t key_id, uint32_t version, 
     }
     if (!there) {
         atomic_fetch_add(&keys->refused, 1);
+        if (key != NULL) /* else it was asked whether there is one */
+            note_missing(keys, key_id, version);
         return KEYS_NO_SUCH_KEY;
     }
     *len = KEY_LEN;
@@ -413,26 +459,22 @@ void keys_count(struct keys *keys, struct keys_counts *counts)
 
 /* ---- Opening and closing ------------------------------------------------------------------- */
 
+/* A file that is there is read without the lock: it is replaced whole, and a backup that reads it
+ * need not be able to write. */
 static int open_key_file(struct keys *keys, struct trouble *trouble)
 {
     struct key_list list = {NULL, 0};
     struct file_mark mark;
-    int good, lock = key_file_lock(keys->key_file, trouble);
-    enum key_file_result result = KEY_FILE_FAILED;
-    if (lock < 0)
-        return 0;
-    result = key_file_read(keys->key_file, &list, &mark, trouble);
+    enum key_file_result result = key_file_read(keys->key_file, &list, &mark, trouble);
     key_list_free(&list);
     if (result == KEY_FILE_MISSING && atomic_load(&keys->create))
-        result = key_file_write(keys->key_file, &list, &mark, trouble);
+        result = key_file_make(keys->key_file, trouble);
     else if (result == KEY_FILE_MISSING)
         set_trouble(trouble,
                     "%s: there is no such file. Where the server has no encrypted data yet, start"
                     " it with kmsbox_create_keys=ON; else restore the file from a backup",
                     keys->key_file);
-    good = result == KEY_FILE_DONE && refresh(keys, trouble);
-    close(lock);
-    return good;
+    return result == KEY_FILE_DONE && refresh(keys, trouble);
 }
 
 static int check_config(const struct keys_config *config, struct trouble *trouble)

@@ -58,7 +58,7 @@ static char *keystore, *root_key, *cmk, *server_name, *key_file, *audit_log;
 static char create_keys, rewrap;
 static long long rotate;
 
-/* The server would cut a number to the range it knows, and -5 is not -1. */
+/* The server would cut a number to the range it knows, and neither -5 nor 2^64 - 1 is -1. */
 static int check_rotate(MYSQL_THD thd, struct st_mysql_sys_var *var, void *save,
                         struct st_mysql_value *value)
 {
@@ -66,7 +66,8 @@ static int check_rotate(MYSQL_THD thd, struct st_mysql_sys_var *var, void *save,
     (void)thd;
     (void)var;
     if (value->value_type(value) != MYSQL_VALUE_TYPE_INT || value->val_int(value, &number) != 0
-        || number < -1 || number == 0 || number >= UINT32_MAX) {
+        || number < -1 || number == 0 || number >= UINT32_MAX
+        || (number < 0 && value->is_unsigned(value))) {
         my_printf_error(ERROR_NUMBER, "kmsbox_rotate takes a key's id, or -1 for every key", 0);
         return 1;
     }

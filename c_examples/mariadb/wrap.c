@@ -91,9 +91,14 @@ void *key_unwrap(const struct wrapper *wrapper, const struct key_entry *entry,
     if (status == KMS_OK)
         status = kms_decrypt(wrapper->client, entry->cmk, entry->blob, BLOB_LEN, context, secret,
                              KEY_LEN, &len, &answer);
-    if (status == KMS_OK) /* BLOB_LEN holds KEY_LEN bytes, no fewer */
-        return secret;
-    set_refusal(trouble, "unwrapped", entry, entry->cmk, status, &answer);
+    if (status != KMS_OK)
+        set_refusal(trouble, "unwrapped", entry, entry->cmk, status, &answer);
+    else if (strcmp(answer.key_version_id, entry->cmk_version) != 0) /* re-wrapping relies on it */
+        set_trouble(trouble,
+                    "key %" PRIu32 " version %" PRIu32 " is under the version %s of its CMK, not %s",
+                    entry->key_id, entry->version, answer.key_version_id, entry->cmk_version);
+    else
+        return secret; /* BLOB_LEN holds KEY_LEN bytes, no fewer */
     kms_secret_free(secret);
     return NULL;
 }

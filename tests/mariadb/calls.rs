@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use super::can_build;
-use super::harness::{call, harness, hex, lines, steps, valgrind};
+use super::harness::{call, harness, hex, lines, steps, valgrind, watched_threads};
 use super::site::{Site, plugin};
 use super::support::{Need, need};
 
@@ -22,6 +22,9 @@ const EVERY_ANSWER: &[&str] = &[
     "get:1:0:32",
     "get:1:4294967295:32",
     "get:3:1:32",
+    // A server that was asked for what is not there makes no new versions.
+    "deinit",
+    "init",
     "rotate:1",
     "latest:1",
     "get:1:2:32",
@@ -42,6 +45,11 @@ fn every_answer_of_the_interface() {
     let [first, second] = [0, 1].map(|at| hex(&site.key(&site.key_file()[at])));
     assert_ne!(first, second);
     let (first, second) = (format!("get 0 32 {first}"), format!("get 0 32 {second}"));
+    let log = format!(
+        "log kmsbox: {}: is older than the data, which has pages under key 1 version 2; no key gets a \
+         new version until it is there",
+        site.option("key_file")
+    );
     let expected = [
         "init 0",
         "latest 1",
@@ -53,11 +61,14 @@ fn every_answer_of_the_interface() {
         "get 100 32 ",
         "get 100 32 ",
         // No such version, whatever the buffer: the length is left alone.
+        &log,
         "get -1 32 ",
         "size -1",
         "get -1 32 ",
         "get -1 32 ",
         "get -1 32 ",
+        "deinit 0",
+        "init 0",
         "latest 2",
         &second,
         &first,
@@ -93,6 +104,49 @@ fn many_threads() {
 }
 
 #[test]
+fn no_data_race() {
+    if !can_build() || !need(Need::CxxSanitizers) {
+        return;
+    }
+    let mut site = Site::without_data();
+    site.set("cmk", "1-2=alias/mariadb;100-400=alias/tenants");
+    let asked = ["init", "race:300:30", "threads:100", "status", "deinit"];
+    let said = lines(watched_threads(&site, &asked));
+    assert_eq!(said[..3], ["init 0", "race 0", "threads 0, version 13"]);
+    assert_eq!(said.len(), 5, "{said:#?}");
+}
+
+#[test]
+fn keys_are_in_memory_once_and_wiped() {
+    if !can_build() {
+        return;
+    }
+    let site = Site::without_data();
+    steps(&site, &["init", "latest:1", "rotate:1", "deinit"]);
+    let holds: Vec<_> = site
+        .key_file()
+        .iter()
+        .map(|line| format!("holds:{}", hex(&site.key(line))))
+        .collect();
+    let [first, second] = [&holds[0], &holds[1]];
+    site.kmsbox(&["rotate", "alias/mariadb"]);
+    let asked = [
+        "init", first, second, "rewrap", "rotate:1", first, second, "deinit", first, second,
+    ];
+    let said = steps(&site, &asked);
+    let once = ["holds 1", "holds 1"];
+    assert_eq!(said[1..3], once);
+    assert_eq!(said[3..5], once, "nor does a change leave another copy");
+    assert_eq!(said[5..], ["deinit 0", "holds 0", "holds 0"]);
+    assert!(
+        site.key_file()
+            .iter()
+            .all(|line| line.cmk_version == site.primary_version(&line.cmk)),
+        "they were wrapped anew"
+    );
+}
+
+#[test]
 fn clean_under_valgrind() {
     if !can_build() || !need(Need::Valgrind) {
         return;
@@ -100,7 +154,7 @@ fn clean_under_valgrind() {
     let mut site = Site::without_data();
     site.set("cmk", "1-2=alias/mariadb;100-400=alias/tenants");
     let said = lines(call(valgrind(), &site, EVERY_ANSWER));
-    assert_eq!(said.len(), 20);
+    assert_eq!(said.len(), 23);
     let said = lines(call(
         valgrind(),
         &site,
@@ -184,7 +238,7 @@ fn another_process_beside_it() {
             &put_back,
             "rotate:1",
             "latest:1",
-            "get:1:9:32",
+            "size:1:9",
             "get:1:2:32",
             "deinit",
         ],
@@ -194,7 +248,7 @@ fn another_process_beside_it() {
     let refusal = format!("kmsbox: {file}: was replaced by a file without all the keys in use");
     let log = format!("log {refusal}");
     let client = format!("client {refusal}");
-    let expected = [&log, &client, "latest 4", "get -1 32 ", &key, "deinit 0"];
+    let expected = [&log, &client, "latest 4", "size -1", &key, "deinit 0"];
     assert_eq!(said[said.len() - 6..], expected, "{said:#?}");
 }
 

@@ -1,6 +1,11 @@
 //! The server is killed while keys are made and pages are encrypted anew: what was said to be done is
 //! done, and all of it can be read.
 
+use std::fs;
+use std::mem::forget;
+use std::thread;
+use std::time::{Duration, Instant};
+
 use super::can_build;
 use super::site::Site;
 use super::support::{LIMIT, spawn};
@@ -96,4 +101,29 @@ fn killed_while_rotating() {
         server.stop();
     }
     assert!(rotations > 0);
+}
+
+/// Nobody is there to stop it where the test program itself is killed.
+#[test]
+fn no_server_outlives_its_test() {
+    if !can_build() {
+        return;
+    }
+    let site = Site::new();
+    let pid = thread::scope(|scope| {
+        let test = scope.spawn(|| {
+            let server = site.start();
+            let pid = fs::read_to_string(site.data().join("pid")).expect("it has written it");
+            forget(server); // it is not dropped, so not stopped either
+            pid
+        });
+        test.join().expect("the server came up")
+    });
+    let shown = format!("/proc/{}/cmdline", pid.trim());
+    let deadline = Instant::now() + LIMIT;
+    // Of one that is dead and was not waited for, nothing is left in there.
+    while fs::read(&shown).is_ok_and(|line| !line.is_empty()) {
+        assert!(Instant::now() < deadline, "it lives on: {pid}");
+        thread::sleep(Duration::from_millis(1));
+    }
 }

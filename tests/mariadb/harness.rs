@@ -4,29 +4,37 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use super::site::{Site, plugin};
+use super::site::{Site, build, plugin};
 use super::support::{Output, STRICT, root, run, run_ok, tool};
 
 pub fn harness() -> &'static Path {
     static HARNESS: OnceLock<PathBuf> = OnceLock::new();
     HARNESS.get_or_init(|| {
         let out = plugin().with_file_name("harness");
-        let mut compile = tool("CC", "cc");
-        compile
-            .args(STRICT)
-            .args(["-std=c11", "-g", "-isystem", "/usr/include/mariadb/server"])
-            .arg(root().join("tests/mariadb/harness.c"))
-            .arg("-o")
-            .arg(&out)
-            .args(["-ldl", "-pthread"]);
-        run_ok(&mut compile);
+        compile(tool("CC", "cc"), &out, &[]);
         out
     })
 }
 
-pub fn call(mut command: Command, site: &Site, steps: &[&str]) -> Output {
+fn compile(mut compile: Command, out: &Path, extra: &[&str]) {
+    compile
+        .args(STRICT)
+        .args(["-std=c11", "-g", "-isystem", "/usr/include/mariadb/server"])
+        .args(extra)
+        .arg(root().join("tests/mariadb/harness.c"))
+        .arg("-o")
+        .arg(out)
+        .args(["-ldl", "-pthread"]);
+    run_ok(&mut compile);
+}
+
+pub fn call(command: Command, site: &Site, steps: &[&str]) -> Output {
+    call_with(command, plugin(), site, steps)
+}
+
+fn call_with(mut command: Command, plugin: &Path, site: &Site, steps: &[&str]) -> Output {
     command
-        .arg(plugin())
+        .arg(plugin)
         .args(site.settings())
         .arg("--")
         .args(steps);
@@ -62,6 +70,20 @@ pub fn valgrind() -> Command {
         ])
         .arg(harness());
     command
+}
+
+/// The harness and the plugin under ThreadSanitizer. Older ones cannot do with all the randomness that
+/// newer kernels put into addresses, and not everyone may switch that off.
+pub fn watched_threads(site: &Site, steps: &[&str]) -> Output {
+    let sanitize = "-fsanitize=thread";
+    let harness = plugin().with_file_name("harness-tsan");
+    // By the plugin's compiler: there is one ThreadSanitizer in a process.
+    compile(Command::new("cc"), &harness, &[sanitize]);
+    let plugin = build("kmsbox-tsan.so", sanitize);
+    let mut command = Command::new("sh");
+    let fixed = "setarch -R true 2>/dev/null && exec setarch -R \"$0\" \"$@\"; exec \"$0\" \"$@\"";
+    command.args(["-c", fixed]).arg(harness);
+    call_with(command, &plugin, site, steps)
 }
 
 pub fn hex(bytes: &[u8]) -> String {

@@ -1,7 +1,7 @@
 //! The file of wrapped keys: damaged, on a full disk, and after a kill.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{self, File};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::process::Command;
 
 use super::can_build;
@@ -123,6 +123,15 @@ fn damaged_key_files() {
         assert_eq!(said[1], "init 1");
     }
 
+    // Another version of the CMK than the blob has: re-wrapping would pass it over.
+    let version = one.split(' ').nth(3).expect("it has words");
+    let text = good.replacen(version, "00000000-0000-4000-8000-000000000000", 1);
+    fs::write(&file, text).expect("it is mine");
+    let said = steps(&site, &["init"]);
+    let why = format!("key 1 version 1 is under the version {version} of its CMK, not 00000000-");
+    assert!(said[0].contains(&why), "{said:?}");
+    assert_eq!(said[1], "init 1");
+
     fs::write(&file, &good).expect("it is mine");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o620)).expect("it is mine");
     let said = steps(&site, &["init"]);
@@ -140,6 +149,126 @@ fn flip(text: &str, blob: &str) -> String {
 }
 
 #[test]
+fn older_than_the_data() {
+    if !can_build() {
+        return;
+    }
+    let site = Site::without_data();
+    steps(&site, &["init", "latest:1", "deinit"]);
+    let file = site.path("mariadb.keys");
+    let older = fs::read(&file).expect("it is there");
+    steps(&site, &["init", "rotate:1", "deinit"]);
+    let newer = site.path("newer");
+    fs::rename(&file, &newer).expect("it is mine");
+    fs::write(&file, &older).expect("it is mine");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("it is mine");
+    // The number of the version that was lost is not given to another key, nor is any key made.
+    let found = format!("run:mv '{}' '{}'", newer.display(), file.display());
+    let asked = [
+        "init",
+        "get:1:2:32",
+        "get:1:2:32",
+        "rotate:1",
+        "rotate:-1",
+        "latest:1",
+        "latest:100",
+    ];
+    let said = steps(
+        &site,
+        &[&asked[..], &[&found, "rotate:1", "latest:1", "deinit"]].concat(),
+    );
+    let why = format!(
+        "kmsbox: {}: is older than the data, which has pages under key 1 version 2; no key gets a \
+         new version until it is there",
+        file.display()
+    );
+    let (log, client) = (format!("log {why}"), format!("client {why}"));
+    let expected = [
+        "init 0",
+        &log,
+        "get -1 32 ",
+        "get -1 32 ",
+        &client,
+        &client,
+        "latest 1",
+        "latest -1",
+        "run 0",
+        "latest 3",
+        "deinit 0",
+    ];
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn another_process_holds_the_lock() {
+    if !can_build() {
+        return;
+    }
+    let site = Site::without_data();
+    steps(&site, &["init", "latest:1", "deinit"]);
+    let path = site.path("mariadb.keys.lock");
+    let lock = File::open(&path).expect("it is there");
+    lock.lock().expect("nobody else has it");
+    // The server gives up, and serves its keys; one that starts reads without the lock.
+    let said = steps(&site, &["init", "rotate:1", "latest:1", "deinit"]);
+    let why = format!("kmsbox: {}: another process holds it", path.display());
+    let expected = [
+        "init 0",
+        &format!("log {why}"),
+        &format!("client {why}"),
+        "latest 1",
+        "deinit 0",
+    ];
+    assert_eq!(said, expected);
+    drop(lock);
+    let said = steps(&site, &["init", "rotate:1", "latest:1", "deinit"]);
+    assert_eq!(said, ["init 0", "latest 2", "deinit 0"]);
+}
+
+#[test]
+fn made_for_the_owner_of_the_folder() {
+    if !can_build() {
+        return;
+    }
+    let mut site = Site::without_data();
+    let folder = site.path("keys");
+    fs::create_dir(&folder).expect("it can be made");
+    // By root, as when a backup is prepared; anyone else can only make files of their own.
+    let nobody = 65534;
+    let own = fs::metadata(&folder).expect("it is there").uid();
+    let given = chown(&folder, Some(nobody), None).is_ok();
+    let owner = if given { nobody } else { own };
+    let file = folder.join("mariadb.keys");
+    site.set("key_file", &file.display().to_string());
+    steps(&site, &["init", "latest:1", "rotate:1", "deinit"]);
+    let lock = folder.join("mariadb.keys.lock");
+    for path in [&file, &lock] {
+        let uid = fs::metadata(path).expect("it is there").uid();
+        assert_eq!(uid, owner, "{}", path.display());
+    }
+
+    // Whoever only reads makes nothing.
+    fs::remove_file(&lock).expect("it is mine");
+    site.set("create_keys", "OFF");
+    let said = steps(&site, &["init", "latest:1", "size:1:2", "deinit"]);
+    assert_eq!(said, ["init 0", "latest 2", "size 0 32", "deinit 0"]);
+    assert!(!lock.exists());
+
+    // Nothing is made, or given away, where a link leads.
+    let elsewhere = site.path("elsewhere");
+    symlink(&elsewhere, &lock).expect("it can be made");
+    let said = steps(&site, &["init", "rotate:1", "deinit"]);
+    assert!(
+        said[1].ends_with("mariadb.keys.lock: File exists"),
+        "{said:?}"
+    );
+    assert!(!elsewhere.exists());
+    fs::write(&elsewhere, "").expect("it can be written");
+    steps(&site, &["init", "rotate:1", "deinit"]);
+    assert_eq!(fs::metadata(&elsewhere).expect("it is there").uid(), own);
+}
+
+#[test]
 fn a_full_disk() {
     if !can_build() {
         return;
@@ -152,22 +281,14 @@ fn a_full_disk() {
     let limit = "trap '' XFSZ; ulimit -f 1; exec \"$0\" \"$@\"";
     limited.args(["-c", limit]).arg(harness());
     let asked = [
-        "init",
-        "rotate:1",
-        "latest:1",
-        "get:1:2:32",
-        "latest:2",
-        "deinit",
+        "init", "rotate:1", "latest:1", "size:1:2", "latest:2", "deinit",
     ];
     let said = lines(call(limited, &site, &asked));
     assert_eq!(said.len(), 7, "{said:#?}");
     let why = "kmsbox: ".to_owned() + &site.path("mariadb.keys.new").display().to_string();
     assert_eq!(said[1], format!("log {why}: File too large"));
     assert_eq!(said[2], format!("client {why}: File too large"));
-    assert_eq!(
-        said[3..],
-        ["latest 1", "get -1 32 ", "latest -1", "deinit 0"]
-    );
+    assert_eq!(said[3..], ["latest 1", "size -1", "latest -1", "deinit 0"]);
     assert!(!site.path("mariadb.keys.new").exists(), "it is removed");
     let after = fs::read(site.path("mariadb.keys")).expect("it is there");
     assert!(after == before, "the file is what it was");

@@ -218,6 +218,8 @@ fn a_key_that_was_lost() {
     assert_says(&site.log(), &["InnoDB: Encrypted page", "./shop/new.ibd"]);
     let error = server.refused("CREATE TABLE shop.newer (id INT) ENCRYPTION_KEY_ID=101");
     assert_says(&error, &["Wrong create options"]);
+    let error = server.refused("SET GLOBAL kmsbox_rotate = -1");
+    assert_says(&error, &["is older than the data", "key 101 version 1;"]);
     server.stop();
     let present = fs::read(site.path("mariadb.keys")).expect("it is there");
     assert!(present == older, "nothing was made");

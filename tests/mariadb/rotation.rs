@@ -4,6 +4,7 @@ use std::fs;
 
 use super::can_build;
 use super::site::{Server, Site};
+use super::support::run;
 
 const WAKE: &str = "SET GLOBAL innodb_encryption_rotate_key_age = 1";
 
@@ -121,6 +122,7 @@ fn what_cannot_be_rotated_stays_as_it_is() {
         ("0", "takes a key's id, or -1"),
         ("-2", "takes a key's id, or -1"),
         ("4294967295", "takes a key's id, or -1"),
+        ("18446744073709551615", "takes a key's id, or -1"),
         ("77", "there is no key 77"),
         ("'1'", "Incorrect argument type"),
     ];
@@ -128,6 +130,19 @@ fn what_cannot_be_rotated_stays_as_it_is() {
         let error = server.refused(&format!("SET GLOBAL kmsbox_rotate = {order}"));
         assert!(error.contains(says), "{order}: {error}");
     }
+    // Nor does every user give such orders.
+    server.sql("CREATE USER clerk@localhost; GRANT ALL ON shop.* TO clerk@localhost");
+    for order in [
+        "kmsbox_rotate = 1",
+        "kmsbox_rewrap = ON",
+        "kmsbox_create_keys = ON",
+    ] {
+        let mut client = server.client(&format!("SET GLOBAL {order}"));
+        let output = run(client.arg("--user=clerk"));
+        assert!(!output.status.success(), "{order}");
+        assert!(output.stderr.contains("Access denied"), "{}", output.stderr);
+    }
+    assert_eq!(site.key_file(), before);
     // One of three keys cannot have a new version, so none gets one.
     site.kmsbox(&["disable", "alias/tenants"]);
     server.sql("DO SLEEP(1.1)"); // what the library may take to see it

@@ -2,7 +2,7 @@
 //! keystore beside it. No server outlives its test.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,6 +24,13 @@ const LIFE: Duration = Duration::from_secs(900);
 fn made_here(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mariadb");
     fs::create_dir_all(&folder).expect("the target directory can be written");
+    // Two runs at once would make all of it anew under each other's servers: the later one waits.
+    static ALONE: OnceLock<File> = OnceLock::new();
+    ALONE.get_or_init(|| {
+        let lock = File::create(folder.join("lock")).expect("it can be written");
+        lock.lock().expect("another run ends");
+        lock
+    });
     folder.join(name)
 }
 
@@ -35,25 +42,29 @@ pub fn readme() -> String {
 /// The plugin, built by the line that the page shows.
 pub fn plugin() -> &'static Path {
     static PLUGIN: OnceLock<PathBuf> = OnceLock::new();
-    PLUGIN.get_or_init(|| {
-        let page = readme();
-        let shown = page
-            .split("```sh\n")
-            .find(|block| block.starts_with("cc "))
-            .and_then(|block| block.split("```").next())
-            .expect("the page shows how to build it");
-        let plugin = made_here("plugin/kmsbox.so");
-        fs::create_dir_all(plugin.parent().expect("it has one")).expect("it can be written");
-        let out = format!("'{}'", plugin.display());
-        assert!(shown.contains("-o kmsbox.so"), "{shown}");
-        let line = shown
-            .replace("-o kmsbox.so", &format!("-o {out}"))
-            .replacen("cc ", "cc -g -Wall -Wextra -Wpedantic -Werror ", 1);
-        let mut build = Command::new("sh");
-        build.args(["-e", "-c", &line]).current_dir(root());
-        run_ok(build.env("PKG_CONFIG_PATH", &installed().pkg_config));
-        plugin
-    })
+    PLUGIN.get_or_init(|| build("kmsbox.so", ""))
+}
+
+/// Builds it by that line, with more options.
+pub fn build(name: &str, options: &str) -> PathBuf {
+    let page = readme();
+    let shown = page
+        .split("```sh\n")
+        .find(|block| block.starts_with("cc "))
+        .and_then(|block| block.split("```").next())
+        .expect("the page shows how to build it");
+    let plugin = made_here("plugin").join(name);
+    fs::create_dir_all(plugin.parent().expect("it has one")).expect("it can be written");
+    let out = format!("'{}'", plugin.display());
+    assert!(shown.contains("-o kmsbox.so"), "{shown}");
+    let compiler = format!("cc {options} -g -Wall -Wextra -Wpedantic -Werror ");
+    let line = shown
+        .replace("-o kmsbox.so", &format!("-o {out}"))
+        .replacen("cc ", &compiler, 1);
+    let mut build = Command::new("sh");
+    build.args(["-e", "-c", &line]).current_dir(root());
+    run_ok(build.env("PKG_CONFIG_PATH", &installed().pkg_config));
+    plugin
 }
 
 /// A data directory as `mariadb-install-db` makes it; copied, because that is much faster.
@@ -301,8 +312,10 @@ impl Site {
 
     fn launch(&self, first: &str, options: &[String]) -> Server<'_> {
         let _ = fs::remove_file(self.path("error.log"));
-        let mut command = Command::new("mariadbd");
+        // It dies with the thread that starts it, also where the tests are interrupted or killed.
+        let mut command = Command::new("setpriv");
         command
+            .args(["--pdeathsig", "KILL", "mariadbd"])
             .arg(first)
             .arg(format!("--datadir={}", self.data().display()))
             .arg(format!("--log-error={}", self.path("error.log").display()))
