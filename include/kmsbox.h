@@ -369,7 +369,8 @@ kms_status kms_options_set_root_key(struct kms_options *options,
  * context   handed to each call; must stay valid as long as a client opened with these options.
  * response  may be NULL.
  *
- * Returns KMS_OK, KMS_ERR_INVALID_ARGUMENT.
+ * Returns KMS_OK, KMS_ERR_INVALID_ARGUMENT, KMS_ERR_INVALID_OPTION (the option "audit_log" is set
+ * too).
  */
 KMS_MUST_USE
 kms_status kms_options_set_audit_callback(struct kms_options *options,

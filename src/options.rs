@@ -136,6 +136,9 @@ impl Options {
         if name == "root_key" && self.root_key_bytes.is_some() {
             return Err(two_root_keys());
         }
+        if name == "audit_log" && matches!(self.audit, Some(audit::Sink::Host(_))) {
+            return Err(two_audit_logs());
+        }
         set(self, value).map_err(|why| Error::invalid_option(name, why))
     }
 
@@ -146,6 +149,16 @@ impl Options {
         }
         let bytes = SecretBytes::copy_of(root_key).ok_or(Error::new(Status::NoMemory))?;
         self.root_key_bytes = Some(bytes);
+        Ok(())
+    }
+
+    /// Has the lines of the audit log taken by the host; `None`: no longer.
+    pub fn set_audit_host(&mut self, host: Option<audit::Host>) -> Result<()> {
+        if !matches!(self.audit, Some(audit::Sink::File(_))) {
+            self.audit = host.map(audit::Sink::Host);
+        } else if host.is_some() {
+            return Err(two_audit_logs());
+        }
         Ok(())
     }
 
@@ -169,6 +182,13 @@ fn two_root_keys() -> Error {
     Error::invalid_option(
         "root_key",
         "the root key was given as bytes too; give it in one way",
+    )
+}
+
+fn two_audit_logs() -> Error {
+    Error::invalid_option(
+        "audit_log",
+        "the lines were to go to a function of the host too; give them one place",
     )
 }
 

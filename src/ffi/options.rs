@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::args::{Handle, Marked, bytes, free, handle_mut, text};
 use super::boundary::{Outputs, answer, boundary};
 use super::types::{kms_response, kms_status};
-use crate::audit::{Host, Sink};
+use crate::audit::Host;
 use crate::error::{Error, Status};
 use crate::options::Options;
 
@@ -137,7 +137,8 @@ pub type kms_audit_callback =
 /// context   handed to each call; must stay valid as long as a client opened with these options.
 /// response  may be NULL.
 ///
-/// Returns KMS_OK, KMS_ERR_INVALID_ARGUMENT.
+/// Returns KMS_OK, KMS_ERR_INVALID_ARGUMENT, KMS_ERR_INVALID_OPTION (the option "audit_log" is set
+/// too).
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn kms_options_set_audit_callback(
@@ -149,8 +150,8 @@ pub unsafe extern "C" fn kms_options_set_audit_callback(
     answer(Outputs::new(response), |_| {
         // SAFETY: the caller passes what kms_options_new gave and nobody else uses it meanwhile.
         let options = unsafe { handle_mut(options) }?;
-        options.marked.value.audit = callback.map(|callback| audit_host(callback, context));
-        Ok(())
+        let host = callback.map(|callback| audit_host(callback, context));
+        options.marked.value.set_audit_host(host)
     })
 }
 
@@ -166,7 +167,7 @@ pub unsafe extern "C" fn kms_options_free(options: *mut kms_options) {
 fn audit_host(
     callback: unsafe extern "C" fn(*mut c_void, *const c_char, usize) -> i32,
     context: *mut c_void,
-) -> Sink {
+) -> Host {
     /// The caller promises that its context may be used from any thread.
     struct Context(*mut c_void);
     // SAFETY: the pointer is only handed back to the caller, who promises this.
@@ -175,13 +176,12 @@ fn audit_host(
     unsafe impl Sync for Context {}
 
     let context = Context(context);
-    let host: Host = Arc::new(move |line: &[u8]| {
+    Arc::new(move |line: &[u8]| {
         let context = &context;
         // SAFETY: the caller's own function, with its own context and bytes that live through the call.
         let taken = unsafe { callback(context.0, line.as_ptr().cast(), line.len()) };
         taken == 0
-    });
-    Sink::Host(host)
+    })
 }
 
 /// What is not UTF-8 is no option and no value of one.

@@ -6,7 +6,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use kmsbox::error::Status;
-use kmsbox::ffi::options::kms_options_set_audit_callback;
+use kmsbox::ffi::options::{kms_audit_callback, kms_options_set_audit_callback};
+use kmsbox::ffi::types::kms_status;
 use serde_json::Value;
 
 use crate::client::{Ask, Client, Options, ROOT_KEY, Response};
@@ -38,15 +39,16 @@ unsafe extern "C" fn take(context: *mut c_void, line: *const c_char, len: usize)
 }
 
 fn set(options: &Options, host: &Host) {
-    let mut response = Response::new();
-    let context = ptr::from_ref(host).cast_mut().cast();
-    let status = c!(kms_options_set_audit_callback(
+    assert_eq!(try_set(options, Some(take), host), 0);
+}
+
+fn try_set(options: &Options, callback: kms_audit_callback, host: &Host) -> kms_status {
+    c!(kms_options_set_audit_callback(
         options.raw(),
-        Some(take),
-        context,
-        response.raw()
-    ));
-    assert_eq!(status, 0);
+        callback,
+        ptr::from_ref(host).cast_mut().cast(),
+        Response::new().raw()
+    ))
 }
 
 fn told(host: &Host) -> Vec<(String, String, String)> {
@@ -148,6 +150,26 @@ fn refused(client: &Client, key: &str, blob: &[u8]) {
         client.refused("Action=ListKeys"),
     ];
     assert_eq!(statuses, [Status::AuditFailed; 4]);
+}
+
+#[test]
+fn the_lines_go_to_one_place() {
+    let host = Host::default();
+    let refused = Status::InvalidOption.number();
+    let mut file_first = in_memory();
+    file_first.set("audit_log", "audit.log");
+    assert_eq!(try_set(&file_first, Some(take), &host), refused);
+    // None is not the file's business.
+    assert_eq!(try_set(&file_first, None, &host), 0);
+    assert_eq!(file_first.open().unwrap().describe()["Audited"], true);
+
+    let mut host_first = in_memory();
+    set(&host_first, &host);
+    let refusal = host_first.try_set("audit_log", "audit.log").unwrap_err();
+    assert_eq!(refusal.status.number(), refused);
+    assert!(refusal.message.contains("audit_log"), "{}", refusal.message);
+    assert_eq!(try_set(&host_first, None, &host), 0);
+    host_first.set("audit_log", "audit.log");
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn many_threads() {
 
 #[test]
 fn no_data_race() {
-    if !can_build() || !need(Need::CxxSanitizers) {
+    if !can_build() || !need(Need::ThreadSanitizer) {
         return;
     }
     let mut site = Site::without_data();

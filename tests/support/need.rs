@@ -20,6 +20,8 @@ pub enum Need {
     Cxx,
     /// A C++ compiler whose programs can watch their own memory.
     CxxSanitizers,
+    /// A C compiler with ThreadSanitizer.
+    ThreadSanitizer,
     /// The compiler clang, for C and C++.
     Clang,
     /// The system's C library as a static one.
@@ -72,6 +74,7 @@ impl Need {
             Need::OpenSsl => "OpenSSL's libcrypto with its headers",
             Need::Cxx => "a C++ compiler",
             Need::CxxSanitizers => "a C++ compiler with -fsanitize=address,undefined",
+            Need::ThreadSanitizer => "a C compiler with -fsanitize=thread",
             Need::Clang => "clang",
             Need::StaticLibc => "a static C library",
             Need::Nm => "nm (binutils)",
@@ -106,6 +109,7 @@ impl Need {
                 answers(Command::new("clang").arg("--version"))
                     && answers(Command::new("clang++").arg("--version"))
             }
+            Need::ThreadSanitizer => links("int main(void) { return 0; }\n", "-fsanitize=thread"),
             Need::StaticLibc => links("int main(void) { return 0; }\n", "-static"),
             Need::Nm => answers(Command::new("nm").arg("--version")),
             Need::Readelf => answers(Command::new("readelf").arg("--version")),
