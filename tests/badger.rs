@@ -2,9 +2,6 @@
 //! uses it, beside the command `kmsbox`.
 #![allow(clippy::expect_used, clippy::panic)]
 
-#[path = "go/tool.rs"]
-mod tool;
-
 mod support;
 
 use std::collections::BTreeMap;
@@ -16,9 +13,9 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Instant;
 
+use support::go::{go_ok, gofmt, passed};
 use support::{Need, Output, installed, need, root, run, run_ok, scratch_dir, spawn};
 use tempfile::TempDir;
-use tool::{go_ok, gofmt, passed};
 
 const RECORDS: usize = 500;
 

@@ -2,17 +2,14 @@
 //! faults at the border to C, its benchmarks, and programs that carry the library in them.
 #![allow(clippy::expect_used, clippy::panic)]
 
-#[path = "go/tool.rs"]
-mod tool;
-
 mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use support::go::{LIMIT, go, go_ok, passed};
 use support::{Need, installed, need, root, run_ok, run_within, scratch_dir};
-use tool::{LIMIT, go, go_ok, passed};
 
 fn package() -> PathBuf {
     root().join("bindings/go")
@@ -56,7 +53,7 @@ fn it_is_formatted_and_clean() {
     if !need(Need::Go) || !need(Need::Make) {
         return;
     }
-    let output = run_ok(Command::new(tool::gofmt()).arg("-l").arg(package()));
+    let output = run_ok(Command::new(support::go::gofmt()).arg("-l").arg(package()));
     assert_eq!(output.stdout, "", "gofmt -w would change these");
     go_ok(&package(), &["vet", "./..."]);
     go_ok(&package(), &["vet", "-tags", "kmsbox_static", "./..."]);

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::support::go::cgo_flags;
 use super::support::{self, installed, scratch_dir};
 
 /// A folder that only this user may enter.
@@ -61,6 +62,7 @@ impl Place {
         command
             .env("KMSBOX_LIBRARY", installed.lib.join("libkmsbox.so"))
             .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("CGO_CFLAGS", cgo_flags(installed))
             .env("LC_ALL", "C.UTF-8");
         command
     }

@@ -6,12 +6,10 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use crate::lists;
-use crate::support::{
-    Link, Need, Output, compile, installed, library, need, python, root, run_within,
-};
+use crate::support::go::go_ok;
+use crate::support::{Link, Need, Output, compile, installed, library, need, python, root};
 
 /// A language with a binding of its own, or C.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,18 +78,9 @@ fn go() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let out = folder().join("run_cases_go");
-        let mut build = Command::new("go");
-        build
-            .args(["build", "-o"])
-            .arg(&out)
-            .arg("./internal/cases")
-            .current_dir(root().join("bindings/go"))
-            .env("PKG_CONFIG_PATH", &installed().pkg_config)
-            // The module needs no other, and the Go that is here must do.
-            .env("GOPROXY", "off")
-            .env("GOTOOLCHAIN", "local");
-        let output = run_within(&mut build, Duration::from_secs(600));
-        assert!(output.status.success(), "{}", output.stderr);
+        let program = out.to_str().expect("the target directory is text");
+        let module = root().join("bindings/go");
+        go_ok(&module, &["build", "-o", program, "./internal/cases"]);
         out
     })
 }

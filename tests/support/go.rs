@@ -1,8 +1,5 @@
 //! The Go tool, building against the library as it is installed.
 
-// Each test program compiles this file for itself.
-#![allow(dead_code)]
-
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
 use std::hash::{Hash, Hasher};
@@ -10,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::support::{installed, run_ok, run_within};
+use super::{Installed, installed, run_ok, run_within};
 
 /// Compilation of cgo and of an engine is slow where nothing is cached yet.
 pub const LIMIT: Duration = Duration::from_secs(900);
@@ -25,7 +22,7 @@ pub fn go(directory: &Path, arguments: &[&str]) -> Command {
         .env("PKG_CONFIG_PATH", &installed.pkg_config)
         .env("LD_LIBRARY_PATH", &installed.lib)
         .env("CGO_ENABLED", "1")
-        .env("CGO_CFLAGS", format!("-g -O2 -Wall {}", header_hash()))
+        .env("CGO_CFLAGS", cgo_flags(installed))
         .env_remove("GOEXPERIMENT");
     command
 }
@@ -60,10 +57,15 @@ pub fn gofmt() -> PathBuf {
     }
 }
 
-/// Go's cache of what it has built does not look at headers outside of a package, but at the flags.
-fn header_hash() -> String {
+/// What a build with cgo needs in `CGO_CFLAGS`: Go's cache of what it has built looks neither at headers
+/// outside of a package nor at what pkg-config says, but at these flags.
+pub fn cgo_flags(installed: &Installed) -> String {
     let mut hasher = DefaultHasher::new();
-    let header = installed().include.join("kmsbox.h");
-    fs::read(header).expect("it is installed").hash(&mut hasher);
-    format!("-DKMSBOX_HEADER_{:016x}", hasher.finish())
+    for file in [
+        installed.include.join("kmsbox.h"),
+        installed.pkg_config.join("kmsbox.pc"),
+    ] {
+        fs::read(file).expect("it is installed").hash(&mut hasher);
+    }
+    format!("-g -O2 -Wall -DKMSBOX_{:016x}", hasher.finish())
 }

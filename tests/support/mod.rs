@@ -6,6 +6,7 @@
 // What fails here has failed the test that called it.
 #![allow(clippy::expect_used, clippy::panic)]
 
+pub mod go;
 pub mod header;
 mod installed;
 mod need;

@@ -179,7 +179,7 @@ func (c Config) unwrap(kms *kmsbox.Client, key WrappedKey) (*kmsbox.Secret, erro
 
 // context is what the blob is bound to.
 func (c Config) context() kmsbox.Context {
-	return kmsbox.Pairs{"engine": "badger", "database": c.Name, "use": "master key"}
+	return kmsbox.Pairs{"purpose": "badger", "database": c.Name}
 }
 
 func (c Config) check() error {
