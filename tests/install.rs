@@ -78,6 +78,16 @@ fn pages() -> Vec<String> {
     pages
 }
 
+/// The header for C++ and its parts: `kmsbox.hpp`, `kmsbox/bytes.hpp` and so on.
+fn cpp_headers() -> Vec<String> {
+    let headers: Vec<String> = tree(&root().join("include"))
+        .into_keys()
+        .filter(|name| name.ends_with(".hpp"))
+        .collect();
+    assert!(headers.len() > 10, "{headers:?}");
+    headers
+}
+
 /// A source of tests/install, copied to a directory outside what it is about.
 fn copied(name: &str, to: &Path) -> PathBuf {
     let copy = to.join(name);

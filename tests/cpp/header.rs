@@ -20,13 +20,15 @@ fn compiles_with_clang() {
     }
 }
 
-/// Alone and twice, with and without exceptions.
+/// The header twice, with and without exceptions; its parts by themselves.
 fn compiles_with(compiler: fn() -> Command) {
     let scratch = scratch_dir();
     let once = "#include <kmsbox.hpp>\n";
-    for (name, text) in [("once.cpp", once.to_owned()), ("twice.cpp", once.repeat(2))] {
+    let write = |name: &str, text: &str| {
         fs::write(scratch.path().join(name), text).expect("a scratch directory can be written");
-    }
+    };
+    write("once.cpp", once);
+    write("twice.cpp", &once.repeat(2));
     for standard in STANDARDS {
         for without in [&[][..], &NEITHER] {
             let mut command = compiler();
@@ -34,9 +36,36 @@ fn compiles_with(compiler: fn() -> Command) {
             run_ok(command.arg("once.cpp").current_dir(scratch.path()));
         }
     }
-    let mut command = compiler();
-    command.args([STANDARDS[0], "-fsyntax-only", "twice.cpp"]);
-    run_ok(command.current_dir(scratch.path()));
+    let mut names = vec!["twice.cpp".to_owned()];
+    for part in parts() {
+        let name = format!("{part}.cpp");
+        write(&name, &format!("#include <kmsbox/{part}>\n"));
+        names.push(name);
+    }
+    for name in names {
+        let mut command = compiler();
+        command.args([STANDARDS[0], "-fsyntax-only", &name]);
+        run_ok(command.current_dir(scratch.path()));
+    }
+}
+
+/// What programs include is whole.
+#[test]
+fn includes_each_of_its_parts() {
+    if !need(Need::Cxx) {
+        return;
+    }
+    let scratch = scratch_dir();
+    let source = scratch.path().join("once.cpp");
+    fs::write(&source, "#include <kmsbox.hpp>\n").expect("a scratch directory can be written");
+    let included = run_ok(cxx().args([STANDARDS[0], "-MM"]).arg(&source)).stdout;
+    let parts = parts();
+    assert!(parts.len() >= 10, "{parts:?}");
+    for part in parts {
+        let path = format!("/kmsbox/{part}");
+        let is_it = |file: &str| file.ends_with(&path);
+        assert!(included.split_whitespace().any(is_it), "{part}: {included}");
+    }
 }
 
 #[test]
@@ -65,7 +94,7 @@ fn offers_every_function() {
 /// Each operation has both names, and the two take the same.
 #[test]
 fn each_form_that_throws_has_one_that_does_not() {
-    let text = text();
+    let text = read("kmsbox/client.hpp");
     let client = text
         .split_once("\nclass client {")
         .expect("there is a client")
@@ -95,8 +124,8 @@ fn declared(of_class: &str) -> Vec<String> {
     let mut found: Vec<String> = ends
         .iter()
         .filter_map(|until_its_end| {
-            // The body of the function before ends in a brace.
-            let declaration = until_its_end.rsplit('}').next()?;
+            // What is before it ends in one of these.
+            let declaration = until_its_end.rsplit(['}', ';']).next()?;
             let (before, parameters) = declaration.split_once('(')?;
             let name = before.rsplit(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
             let parameters: String = parameters.split_whitespace().collect();
@@ -107,6 +136,24 @@ fn declared(of_class: &str) -> Vec<String> {
     found
 }
 
+/// The names of the files that it is made of.
+fn parts() -> Vec<String> {
+    let folder = support::root().join("include/kmsbox");
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .expect("it can be read")
+        .map(|entry| file_name(&entry.expect("it can be read").path()).to_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+/// All of it.
 fn text() -> String {
-    fs::read_to_string(support::root().join("include/kmsbox.hpp")).expect("the header is there")
+    let parts = parts();
+    let names = parts.iter().map(|part| format!("kmsbox/{part}"));
+    names.map(|name| read(&name)).collect()
+}
+
+fn read(name: &str) -> String {
+    fs::read_to_string(support::root().join("include").join(name)).expect("the header is there")
 }

@@ -1,5 +1,5 @@
 // Every handle that kmsbox.hpp gets is freed, and once; memory of the heap is wiped where a secret may
-// have been in it. Linked with --wrap for the functions below, so that each call goes through here.
+// have been in it; and where there is none, that is an error like others. Linked with --wrap for the functions below, so that each call goes through here.
 #include "behaviours/check.hpp"
 
 #include <algorithm>
@@ -97,11 +97,12 @@ void __wrap_kms_secret_free(void *secret)
 // Arrays on the heap: where a request and an unusually long text are.
 static const char secret_text[] = "SECRETSECRET";
 static long arrays = 0, left_behind = 0;
+static bool no_memory = false;
 
 static void *array_of(std::size_t size)
 {
     // The length goes in front.
-    auto *place = static_cast<std::size_t *>(std::malloc(size + 16));
+    auto *place = static_cast<std::size_t *>(no_memory ? nullptr : std::malloc(size + 16));
     if (place == nullptr) return nullptr;
     ++arrays;
     *place = size;
@@ -124,6 +125,41 @@ void operator delete[](void *array) noexcept
     std::free(place);
 }
 void operator delete[](void *array, std::size_t) noexcept { operator delete[](array); }
+void *operator new(std::size_t size)
+{
+    void *made_here = no_memory ? nullptr : std::malloc(size);
+    if (made_here == nullptr) throw std::bad_alloc();
+    return made_here;
+}
+void operator delete(void *one) noexcept { std::free(one); }
+void operator delete(void *one, std::size_t) noexcept { std::free(one); }
+
+static void check_without_memory(const kmsbox::client &client, const kmsbox::uuid &cmk)
+{
+    const std::string longer(1000, 'x');
+    const kmsbox::encryption_context large{{"k", longer}};
+    const auto refused = [](const auto &result) {
+        check_refused(result.error(), KMS_ERR_NO_MEMORY, "emory");
+    };
+    kmsbox::options options = memory_options();
+    kmsbox::secret_array<32> key;
+    kmsbox::data_key_blob blob;
+    kmsbox::document document = client.call("Action=ListKeys");
+    no_memory = true;
+    refused(client.try_generate_data_key(longer, large, key, blob));
+    refused(client.try_generate_data_key(cmk, {{"k", longer}}, key, blob));
+    refused(client.try_generate_data_key(cmk, kmsbox::encryption_context(large), key, blob));
+    refused(client.try_generate_data_key(cmk, kmsbox::encryption_context(longer), key, blob));
+    refused(client.try_call(kmsbox::request("ListKeys"), document));
+    CHECK(document.view().empty());
+    refused(options.try_set("keystore", longer));
+    refused(options.try_set_audit([](std::string_view) { return true; }));
+    // What needs none of it goes on.
+    CHECK(client.try_generate_data_key(cmk, large, key, blob));
+    no_memory = false;
+    // And what was refused has changed nothing.
+    CHECK(kmsbox::client::try_open(options));
+}
 
 static void check_wiping(const kmsbox::client &client)
 {
@@ -162,6 +198,7 @@ int main()
     CHECK(held.size() == 1); // the client's
 
     check_wiping(client);
+    check_without_memory(client, cmk);
     balanced(2, [] { memory_client(); });
     balanced(4, [] {
         kmsbox::client a = memory_client(), b = memory_client();

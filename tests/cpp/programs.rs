@@ -120,17 +120,60 @@ fn frees_each_handle_once() {
     }
     let scratch = scratch_dir();
     let program = scratch.path().join("program");
-    let text = fs::read_to_string(source("ownership.cpp")).expect("it can be read");
-    let wrapped: Vec<String> = text
-        .split("__wrap_")
-        .skip(1)
-        .filter_map(|rest| Some(format!("-Wl,--wrap={}", rest.split_once('(')?.0)))
-        .collect();
+    let wrapped = wrapped_by("ownership.cpp");
     assert_eq!(wrapped.len(), 9);
     let mut flags = vec!["-std=c++17", "-O1"];
     flags.extend(wrapped.iter().map(String::as_str));
     build(cxx(), &flags, &[source("ownership.cpp")], &program);
     run_ok(&mut Command::new(&program));
+}
+
+/// The linker's flags for the functions that a source stands in for.
+fn wrapped_by(name: &str) -> Vec<String> {
+    let text = fs::read_to_string(source(name)).expect("it can be read");
+    text.split("__wrap_")
+        .skip(1)
+        .filter_map(|rest| Some(format!("-Wl,--wrap={}", rest.split_once('(')?.0)))
+        .collect()
+}
+
+#[test]
+fn takes_no_more_of_the_stack_than_it_says() {
+    if !need(Need::Cxx) {
+        return;
+    }
+    for optimised in ["-O0", "-O2"] {
+        let scratch = scratch_dir();
+        let program = scratch.path().join("program");
+        let wrapped = wrapped_by("stack.cpp");
+        assert_eq!(wrapped.len(), 3);
+        let mut flags = vec!["-std=c++17", optimised];
+        flags.extend(wrapped.iter().map(String::as_str));
+        build(cxx(), &flags, &[source("stack.cpp")], &program);
+        run_ok(&mut Command::new(&program));
+    }
+}
+
+/// The type by which another shared library catches it is not hidden, whatever else is.
+#[test]
+fn an_exception_is_caught_across_libraries() {
+    if !need(Need::Cxx) || !need(Need::Readelf) {
+        return;
+    }
+    let scratch = scratch_dir();
+    let object = scratch.path().join("object.o");
+    let mut compiler = cxx();
+    compiler.args(["-std=c++17", "-fvisibility=hidden", "-c", "-o"]);
+    run_ok(compiler.arg(&object).arg(source("with_exceptions.cpp")));
+    let listing = run_ok(Command::new("readelf").arg("-sW").arg(&object)).stdout;
+    let visibility = |symbol: &str| {
+        let line = listing.lines().find(|line| line.ends_with(symbol));
+        line.and_then(|line| line.split_whitespace().nth(5))
+            .map(str::to_owned)
+    };
+    let visible = visibility(" _ZTIN6kmsbox9exceptionE");
+    assert_eq!(visible.as_deref(), Some("DEFAULT"), "{listing}");
+    assert!(listing.contains(" HIDDEN "), "{listing}");
 }
 
 #[test]

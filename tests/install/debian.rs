@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use super::{VERSION, against, copied, pages, tree};
+use super::{VERSION, against, copied, cpp_headers, pages, tree};
 use crate::support::{
     Installed, Need, compiler_for, installed, make_ok, need, root, run, run_ok, scratch_dir,
 };
@@ -114,7 +114,9 @@ fn each_file_is_in_the_package_where_it_belongs() {
     expect("libkmsbox0", format!("{lib}/libkmsbox.so.{VERSION}"), file);
     expect("libkmsbox0", format!("{lib}/libkmsbox.so.0"), link);
     expect("libkmsbox-dev", "usr/include/kmsbox.h".to_owned(), file);
-    expect("libkmsbox-dev", "usr/include/kmsbox.hpp".to_owned(), file);
+    for header in cpp_headers() {
+        expect("libkmsbox-dev", format!("usr/include/{header}"), file);
+    }
     expect("libkmsbox-dev", format!("{lib}/libkmsbox.a"), file);
     expect("libkmsbox-dev", format!("{lib}/libkmsbox.so"), link);
     expect("libkmsbox-dev", format!("{lib}/pkgconfig/kmsbox.pc"), file);

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::{VERSION, against, install, make_refuses, pages, tree};
+use super::{VERSION, against, cpp_headers, install, make_refuses, pages, tree};
 use crate::support::{Need, installed, make, make_ok, need, root, run, run_ok, scratch_dir};
 
 fn expected() -> BTreeSet<(String, String)> {
@@ -14,7 +14,6 @@ fn expected() -> BTreeSet<(String, String)> {
     let mut expected: BTreeSet<(String, String)> = [
         ("bin/kmsbox", "755"),
         ("include/kmsbox.h", "644"),
-        ("include/kmsbox.hpp", "644"),
         ("lib/cmake/kmsbox/kmsbox-config-version.cmake", "644"),
         ("lib/cmake/kmsbox/kmsbox-config.cmake", "644"),
         ("lib/libkmsbox.a", "644"),
@@ -25,6 +24,9 @@ fn expected() -> BTreeSet<(String, String)> {
     ]
     .map(|(name, mode)| (name.to_owned(), mode.to_owned()))
     .into();
+    for header in cpp_headers() {
+        expected.insert((format!("include/{header}"), "644".to_owned()));
+    }
     for page in pages() {
         expected.insert((format!("share/man/{page}"), "644".to_owned()));
     }
@@ -71,8 +73,8 @@ fn the_files_are_what_was_built() {
         return;
     }
     let place = installed();
-    for header in ["kmsbox.h", "kmsbox.hpp"] {
-        let read = |folder: &Path| fs::read(folder.join(header)).expect("it is there");
+    for header in [vec!["kmsbox.h".to_owned()], cpp_headers()].concat() {
+        let read = |folder: &Path| fs::read(folder.join(&header)).expect("it is there");
         assert!(
             read(&place.include) == read(&root().join("include")),
             "{header}"
@@ -129,12 +131,19 @@ fn uninstalling_leaves_nothing_of_ours_and_all_of_others() {
     install(&[&prefix]);
     let foreign = place.path().join("p/lib/libother.so");
     fs::write(&foreign, "not ours").expect("it can be written");
+    // Even where it lies among ours.
+    let among = place.path().join("p/include/kmsbox/other.hpp");
+    fs::write(&among, "not ours").expect("it can be written");
     make_ok(&["uninstall", &prefix]);
-    let left = BTreeSet::from([("lib/libother.so".to_owned(), mode(&foreign))]);
-    assert_eq!(found(&place.path().join("p")), left);
-    assert!(!place.path().join("p/lib/cmake/kmsbox").exists());
-    // Where nothing is, nothing is to be done.
+    let left = ["include/kmsbox/other.hpp", "lib/libother.so"];
+    let left = left.map(|name| (name.to_owned(), mode(&foreign)));
+    assert_eq!(found(&place.path().join("p")), left.into());
+    // Where no file is, the directories of ours still go, and nothing else is to be done.
+    fs::remove_file(among).expect("it is there");
     make_ok(&["uninstall", &prefix]);
+    for ours in ["p/lib/cmake/kmsbox", "p/include/kmsbox"] {
+        assert!(!place.path().join(ours).exists(), "{ours}");
+    }
 }
 
 fn mode(path: &Path) -> String {

@@ -187,11 +187,29 @@ TEST(a_document_comes_with_a_refusal_too)
     CHECK(document.view().find("Forbidden.AliasNotFound") != std::string_view::npos);
     CHECK(document.view().find(refused.error().request_id.view()) != std::string_view::npos);
     CHECK(document.key_id.empty());
+    CHECK(document.request_id == refused.error().request_id);
     kmsbox::document moved = std::move(document);
     CHECK(document.view().empty() && !moved.view().empty());
     kmsbox::document &itself = moved;
     moved = std::move(itself);
     CHECK(!moved.view().empty());
+}
+
+TEST(a_document_never_keeps_what_another_call_said)
+{
+    const kmsbox::client client = memory_client();
+    kmsbox::document document = client.call("Action=CreateKey");
+    CHECK(client.try_call("Action=ListKeys\0"sv, document).status() == KMS_ERR_INVALID_PARAMETER);
+    CHECK(document.view().empty() && document.key_id.empty());
+    client.call("Action=CreateKey", document);
+    CHECK(kmsbox::client().try_call("Action=ListKeys", document).status() == KMS_ERR_INVALID_ARGUMENT);
+    CHECK(document.view().empty() && document.key_id.empty());
+    // The request may lie in the document that the answer goes to.
+    document = client.call("Action=CreateKey");
+    const std::size_t id = document.view().find(document.key_id.view());
+    CHECK(id != std::string_view::npos);
+    const auto refused = client.try_call(document.view().substr(id, 36), document);
+    CHECK(!refused && document.view().find(refused.error().request_id.view()) != std::string_view::npos);
 }
 
 TEST(own_bytes_are_wrapped_and_re_wrapped)

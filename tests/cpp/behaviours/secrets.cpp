@@ -182,6 +182,8 @@ TEST(a_failed_call_leaves_no_plaintext)
     leaves_none([&] { return client.try_decrypt(cmk, blob, twice, room); });
     leaves_none([&] { return client.try_generate_data_key(nul, kmsbox::aes_256, {}, room, {}); });
     leaves_none([&] { return client.try_generate_data_keys(cmk, kmsbox::aes_256, twice, 2, room, {}); });
+    // Which has no place has no end either.
+    CHECK(!client.try_decrypt(nul, {nullptr, 5}, {}, {nullptr, 32}));
     // But a blob is not lost, where plaintext was to go in its place.
     std::vector<unsigned char> both(blob.begin(), blob.end());
     const kmsbox::bytes_out last(both.data() + 141, 1);
@@ -205,6 +207,7 @@ TEST(a_key_of_another_length_does_not_fill_an_array)
     check_refused(client.try_decrypt(cmk, shorter.blob, {}, key).error(), KMS_ERR_INVALID_PARAMETER,
                   "CiphertextBlob");
     CHECK(all(key.data(), 32, 0));
+    fill(key.data(), 0xEE, key.size());
     const auto refused = client.try_decrypt(cmk, longer.blob, {}, key);
     check_refused(refused.error(), KMS_ERR_BUFFER_TOO_SMALL, "");
     CHECK(refused.error().plaintext_size == 33);

@@ -134,6 +134,31 @@ TEST(a_context_comes_from_everywhere)
     CHECK(encryption_context().c_str() == nullptr && encryption_context().json().empty());
 }
 
+/** Longer, and of longer texts, whenever it is gone through again. */
+struct unsteady {
+    using pairs = std::vector<std::pair<std::string, std::string>>;
+    pairs::const_iterator begin() const
+    {
+        held.assign(count, {"k", std::string(length, 'v')});
+        count += more;
+        length += longer;
+        return held.begin();
+    }
+    pairs::const_iterator end() const { return held.end(); }
+    mutable pairs held;
+    mutable std::size_t count, length;
+    std::size_t more, longer;
+};
+
+TEST(a_range_that_changes_is_refused)
+{
+    CHECK(encryption_context(unsteady{{}, 1, 1, 0, 0}).status() == KMS_OK);
+    CHECK(encryption_context(unsteady{{}, 1, 1, 1, 0}).status() == KMS_ERR_INVALID_ARGUMENT);
+    CHECK(encryption_context(unsteady{{}, 1, 1, 0, 600}).status() == KMS_ERR_INVALID_ARGUMENT);
+    CHECK(encryption_context(unsteady{{}, 2, 1, std::size_t(-1), 0}).status() ==
+          KMS_ERR_INVALID_ARGUMENT);
+}
+
 TEST(a_context_is_copied_whole)
 {
     place at;
@@ -206,6 +231,9 @@ TEST(a_request_is_a_form)
     moved.set("W", "w");
     CHECK(moved.view().substr(moved.view().size() - 4) == "&W=w"sv);
     CHECK(moved.c_str()[moved.view().size()] == 0);
+    // Not a reference to one that is gone.
+    const request &kept = request("X").set("A", "b").set("C", 1);
+    CHECK(kept.view() == "Action=X&A=b&C=1"sv);
 }
 
 TEST(a_request_that_was_moved_from_is_refused)
@@ -224,4 +252,6 @@ TEST(inline_texts_are_cut_at_their_room)
     CHECK("abc" == cut && "abcd"sv != cut && cut == "abc"s && cut == kmsbox::inline_text<4>("abc"sv) &&
           cut != kmsbox::inline_text<4>());
     CHECK(kmsbox::inline_text<4>().empty());
+    CHECK(kmsbox::inline_text<4>("aö"sv) == "aö" && kmsbox::inline_text<4>("abö"sv) == "ab");
+    CHECK(kmsbox::inline_text<4>("ab"sv).append("cd") == "abc");
 }
