@@ -4,150 +4,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
+#[path = "parquet/warehouse.rs"]
+mod warehouse;
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 
-use support::{Need, Output, installed, need, python, root, run, run_ok, scratch_dir};
-
-const CSV: &str = "\"number\",\"total\",\"name\",\"email\"\n\
-    1,31415926,\"Ada Lovelace\",\"ada@example.org\"\n\
-    2,27182818,\"Grace Hopper\",\"grace@example.org\"\n";
-
-const DATA: &str = "orders.parquet";
-const MATERIAL: &str = "_KEY_MATERIAL_FOR_orders.parquet.json";
-
-/// A keystore with two CMKs, `alias/orders` and `alias/people`, and a folder for files.
-struct Warehouse {
-    scratch: tempfile::TempDir,
-    orders: String,
-    people: String,
-}
-
-impl Warehouse {
-    fn new() -> Warehouse {
-        let mut warehouse = Warehouse {
-            scratch: scratch_dir(),
-            orders: String::new(),
-            people: String::new(),
-        };
-        warehouse.kmsbox(&["init", "--make-root-key"]);
-        warehouse.orders = warehouse.kmsbox(&["create-key", "--alias", "alias/orders"]);
-        warehouse.people = warehouse.kmsbox(&["create-key", "--alias", "alias/people"]);
-        fs::write(warehouse.path().join("orders.csv"), CSV).unwrap();
-        warehouse
-    }
-
-    /// With a file in it, each two of its columns under one CMK.
-    fn with_file() -> Warehouse {
-        let warehouse = Warehouse::new();
-        warehouse.done(&[
-            "write",
-            "orders.csv",
-            DATA,
-            "--footer-key=alias/orders",
-            "--column-key=alias/orders=number,total",
-            "--column-key=alias/people=name,email",
-        ]);
-        warehouse
-    }
-
-    fn path(&self) -> &Path {
-        self.scratch.path()
-    }
-
-    /// The command, which must succeed; what it printed.
-    #[track_caller]
-    fn kmsbox(&self, arguments: &[&str]) -> String {
-        let output = run_ok(
-            Command::new(installed().bin.join("kmsbox"))
-                .args(arguments)
-                .env("KMSBOX_KEYSTORE", "keystore")
-                .env("KMSBOX_ROOT_KEY", "file:root.key")
-                .env("LD_LIBRARY_PATH", &installed().lib)
-                .current_dir(self.path()),
-        );
-        output.stdout.trim().to_owned()
-    }
-
-    fn python(&self) -> Command {
-        let package = root().join("bindings/python");
-        let paths = [package.join("src"), package.join("examples/parquet")];
-        let mut command = Command::new(python());
-        command
-            .env("PYTHONPATH", std::env::join_paths(paths).unwrap())
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-            .env("KMSBOX_LIBRARY", installed().lib.join("libkmsbox.so.0"))
-            .current_dir(self.path());
-        command
-    }
-
-    /// `parquet_kms.py` on the data set "orders".
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.run_on("orders", arguments)
-    }
-
-    fn run_on(&self, dataset: &str, arguments: &[&str]) -> Output {
-        run(self
-            .python()
-            .args([
-                "-m",
-                "parquet_kms",
-                "--keystore=keystore",
-                "--root-key=file:root.key",
-            ])
-            .args(["--dataset", dataset])
-            .args(arguments))
-    }
-
-    #[track_caller]
-    fn done(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        assert!(output.status.success(), "{arguments:?}: {}", output.stderr);
-        output.stdout
-    }
-
-    /// What must be refused, with these words.
-    #[track_caller]
-    fn refused(&self, arguments: &[&str], words: &[&str]) {
-        refused(&self.run(arguments), words);
-    }
-
-    fn read(&self, name: &str) -> Vec<u8> {
-        fs::read(self.path().join(name)).unwrap()
-    }
-
-    /// The CMK and version of each key of the file, sorted by the key's name.
-    fn keys(&self) -> Vec<(String, String, String)> {
-        let told = self.done(&["keys", DATA]);
-        let mut keys: Vec<_> = told
-            .lines()
-            .map(|line| {
-                let words: Vec<_> = line.split(' ').map(str::to_owned).collect();
-                let [name, _, key_id, version] = <[String; 4]>::try_from(words).unwrap();
-                (name, key_id, version)
-            })
-            .collect();
-        keys.sort();
-        assert_eq!(keys.len(), 5, "{told}");
-        keys
-    }
-}
-
-#[track_caller]
-fn refused(output: &Output, words: &[&str]) {
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert_eq!(output.stdout, "");
-    for word in words {
-        assert!(output.stderr.contains(word), "{word}: {}", output.stderr);
-    }
-}
-
-/// Whether these tests can run here.
-fn can_run() -> bool {
-    need(Need::PyArrow) && need(Need::Make)
-}
+use support::run_ok;
+use warehouse::{CSV, DATA, MATERIAL, Warehouse, can_run, refused};
 
 #[test]
 fn another_process_reads_what_one_wrote() {
@@ -286,6 +149,43 @@ fn wrong_and_disabled_cmks_are_refused() {
 }
 
 #[test]
+fn nobody_chooses_the_cmk_of_a_rotation_by_writing_key_material() {
+    if !can_run() {
+        return;
+    }
+    let warehouse = Warehouse::with_file();
+    let written = String::from_utf8(warehouse.read(MATERIAL)).unwrap();
+    let renamed = written.replace("alias/people", "alias/orders");
+    assert_ne!(written, renamed);
+    fs::write(warehouse.path().join(MATERIAL), &renamed).unwrap();
+    warehouse.refused(
+        &["rotate", DATA],
+        &["KeyRefused", "KMS_ERR_CIPHERTEXT_INVALID"],
+    );
+    assert_eq!(warehouse.read(MATERIAL), renamed.as_bytes());
+    fs::write(warehouse.path().join(MATERIAL), &written).unwrap();
+    warehouse.done(&["rotate", DATA]);
+}
+
+#[test]
+fn a_file_that_is_not_encrypted_is_not_read_in_place_of_one_that_is() {
+    if !can_run() {
+        return;
+    }
+    let warehouse = Warehouse::with_file();
+    let program = "\
+import pyarrow, pyarrow.parquet
+pyarrow.parquet.write_table(pyarrow.table({'number': [666]}), 'orders.parquet')
+assert pyarrow.parquet.read_table('orders.parquet').num_rows == 1
+";
+    run_ok(warehouse.python().args(["-c", program]));
+    let words = ["ArrowInvalid", DATA, "encrypted footer"];
+    warehouse.refused(&["read", DATA], &words);
+    fs::write(warehouse.path().join(DATA), "").unwrap();
+    warehouse.refused(&["read", DATA], &words);
+}
+
+#[test]
 fn a_rotation_wraps_the_keys_anew_and_leaves_the_data() {
     if !can_run() {
         return;
@@ -354,6 +254,20 @@ fn a_rotation_that_fails_or_is_interrupted_loses_nothing() {
     assert_eq!(same.count(), 2, "those under the CMK that was not rotated");
     assert_eq!(warehouse.done(&["read", DATA]), CSV);
 
+    // What is in place may be key material in form alone: the one aside is not thrown away for it.
+    for worthless in [
+        "",
+        "{}",
+        "[]",
+        "{\"footerKey\": 1}",
+        "{\"footerKey\": \"{}\"}",
+    ] {
+        fs::rename(warehouse.path().join(MATERIAL), &aside).unwrap();
+        fs::write(warehouse.path().join(MATERIAL), worthless).unwrap();
+        warehouse.done(&["rotate", DATA]);
+        assert_eq!(warehouse.done(&["read", DATA]), CSV, "{worthless}");
+    }
+
     // As it is left where it ends just before the old ones are thrown away. They must not come back.
     let new = warehouse.kmsbox(&["create-key"]);
     warehouse.kmsbox(&["alias", "set", "alias/people", &new, "--yes"]);
@@ -362,6 +276,32 @@ fn a_rotation_that_fails_or_is_interrupted_loses_nothing() {
     warehouse.kmsbox(&["disable", &warehouse.people]);
     warehouse.done(&["rotate", DATA]);
     assert!(!aside.exists());
+    assert_eq!(warehouse.done(&["read", DATA]), CSV);
+}
+
+#[test]
+fn a_file_that_has_its_name_keeps_its_keys_however_the_writing_ends() {
+    if !can_run() {
+        return;
+    }
+    let warehouse = Warehouse::new();
+    let program = "\
+import os, pyarrow.csv, kmsbox
+from kmsbox_parquet import ParquetKeys
+rename = os.replace
+def interrupted(old, new):
+    rename(old, new)
+    raise KeyboardInterrupt
+os.replace = interrupted
+client = kmsbox.Client(keystore='keystore', root_key='file:root.key')
+try:
+    table = pyarrow.csv.read_csv('orders.csv')
+    ParquetKeys(client, 'orders').write(table, 'orders.parquet', footer_key='alias/orders')
+except KeyboardInterrupt:
+    print('interrupted')
+";
+    let output = run_ok(warehouse.python().args(["-c", program]));
+    assert_eq!(output.stdout, "interrupted\n");
     assert_eq!(warehouse.done(&["read", DATA]), CSV);
 }
 
@@ -415,6 +355,22 @@ fn nothing_is_written_by_mistake() {
         ),
     ] {
         warehouse.refused(&[&new[..], arguments].concat(), &[words]);
+    }
+    // Names that pyarrow would take for those of other columns, which are said to be in the clear.
+    for (header, keyed, clear) in [
+        ("\"name \",name", "name ", "name"),
+        ("a;b,name", "a;b", "name"),
+        ("a:b,name", "a:b", "name"),
+    ] {
+        fs::write(warehouse.path().join("odd.csv"), format!("{header}\nx,y\n")).unwrap();
+        let keyed = format!("--column-key=alias/people={keyed}");
+        let clear = format!("--clear={clear}");
+        let odd = ["write", "odd.csv", "new.parquet"];
+        let given = ["--footer-key=alias/orders", &keyed, &clear];
+        warehouse.refused(
+            &[&odd[..], &given].concat(),
+            &["has a name that pyarrow cannot give a key to"],
+        );
     }
     let left: Vec<_> = fs::read_dir(warehouse.path())
         .unwrap()

@@ -95,6 +95,18 @@ class Audit(TestCase):
         self.assertEqual(put_off[-1], 2)
         self.assertEqual(_audit._thread.put_off, [])
 
+    def test_a_call_leaves_nothing_behind_however_its_callback_ended(self) -> None:
+        client, cmk = self.with_cmk(audit=lambda line: None)
+
+        def interrupted() -> int:
+            # As a signal handler leaves it that raises at the very end of a callback.
+            _audit._thread.inside = True
+            return 0
+
+        self.addCleanup(setattr, _audit._thread, "inside", False)
+        _audit.run(interrupted)
+        client.generate_data_key(cmk).wipe()
+
     def test_from_many_threads(self) -> None:
         lines: list[str] = []
         client, cmk = self.with_cmk(audit=lines.append)
@@ -142,6 +154,53 @@ class Audit(TestCase):
                 [sys.executable, "-c", program], capture_output=True, text=True, check=False
             )
             self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "done\n", ""))
+
+    def test_a_fork_waits_before_modules_take_their_locks(self) -> None:
+        # As logging does, where it is imported later than this package.
+        program = """if True:
+            import kmsbox, kmsbox._audit, os, threading
+
+            lock = threading.Lock()
+            os.register_at_fork(
+                before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release
+            )
+            inside = threading.Event()
+            forking = kmsbox._audit._gate._forking
+
+            def audit(line):
+                if inside.armed:
+                    inside.set()
+                    while not forking and not lock.locked():
+                        pass
+                    with lock:
+                        pass
+
+            inside.armed = False
+            client = kmsbox.Client(
+                keystore="memory:", root_key=bytes(32), create=True, audit=audit
+            )
+            cmk = client.create_key().key_id
+            inside.armed = True
+            caller = threading.Thread(target=client.generate_data_key, args=(cmk,))
+            caller.start()
+            inside.wait()
+            inside.armed = False
+            child = os.fork()
+            if child == 0:
+                client.generate_data_key(cmk).wipe()
+                os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0
+            caller.join()
+            print("done")
+            """
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", program],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "done\n", ""))
 
     def test_a_fork_waits_for_callbacks(self) -> None:
         # The library waits for calls that write before a fork, and Python forks with its lock held,

@@ -17,7 +17,7 @@ from typing import Any
 from support import CONTEXT, ROOT_KEY, TestCase
 
 import kmsbox
-from kmsbox import Client, Status
+from kmsbox import Client, Status, _handle, _secret
 
 
 class Opening(TestCase):
@@ -244,8 +244,9 @@ class Closing(TestCase):
         try:
             for _ in range(3):
                 self.refused(Status.MISSING_PARAMETER, Client, keystore="memory:", create=True)
-            client = Client.__new__(Client)
-            del client
+            # As they are where a signal handler raises before they have anything.
+            for kind in (Client, _handle.Handle, _secret._Memory):
+                kind.__new__(kind)
             gc.collect()
         finally:
             sys.unraisablehook = before

@@ -53,6 +53,7 @@ class DataKeys(TestCase):
                     self.assertEqual(again.plaintext, key.plaintext)
         for given in (
             {"number_of_bytes": 1025},
+            {"number_of_bytes": 0},
             {"number_of_bytes": -1},
             {"number_of_bytes": 2**32 + 1},
             {"key_spec": "AES_512"},
@@ -155,6 +156,13 @@ class DataKeys(TestCase):
         )
         self.refused(Status.INVALID_PARAMETER, self.kms.re_encrypt_many, [], self.cmk, **given)
         self.assertRaises(TypeError, self.kms.re_encrypt_many, blobs[0], self.cmk, **given)
+        held = Secret(len(blobs[0]))
+        held.view[:] = blobs[0]
+        done = self.kms.re_encrypt_many([blobs[0], held], self.cmk, **given)
+        self.assertEqual(done.statuses, [ok, ok])
+        blobs[1] = "text"
+        with self.assertRaisesRegex(TypeError, r"ciphertext_blobs\[1\] must be bytes-like"):
+            self.kms.re_encrypt_many(blobs, self.cmk, **given)
 
     def test_contexts(self) -> None:
         blob = self.kms.encrypt(
@@ -185,6 +193,12 @@ class DataKeys(TestCase):
             self.refused(Status.INVALID_PARAMETER, self.kms.encrypt, self.cmk, b"key", wrong)
         for wrong in ({"a": 1}, {1: "a"}, {"a": None}, [("a", "b")], 1, b"{}"):
             self.assertRaises(TypeError, self.kms.encrypt, self.cmk, b"key", wrong)
+        for wrong in ({"a": 1}, {1: "a"}, {"a": None}, [("a", "b")], "{}", None):
+            with self.assertRaisesRegex(TypeError, "encryption_context must"):
+                kmsbox.encryption_context(wrong)
+        for wrong in ({"a": "b\0"}, {"a": "\ud800"}, {"a": "b" * 8192}):
+            error = self.refused(Status.INVALID_PARAMETER, kmsbox.encryption_context, wrong)
+            self.assertIn("encryption_context", error.message)
 
     def test_texts_are_never_cut_off_at_a_nul(self) -> None:
         for text in (f"{self.cmk}\0", "\0", "alias/orders\0x", "\ud800"):
@@ -243,6 +257,14 @@ class Buffers(TestCase):
         for length in (0, 1, 110, 111, 6255, 100000):
             self.refused(Status.NOT_A_BLOB, self.kms.decrypt, bytes(length))
 
+    def test_no_more_is_read_than_there_is(self) -> None:
+        class Long(bytes):
+            def __len__(self) -> int:
+                return 4000
+
+        with self.kms.decrypt(self.kms.encrypt(self.cmk, Long(b"key")).ciphertext_blob) as opened:
+            self.assertEqual(opened.plaintext, b"key")
+
     def test_the_callers_buffer_is_filled_in_place(self) -> None:
         for make in (bytearray, lambda length: memoryview(bytearray(length)), Secret):
             buffer, larger = make(32), make(40)
@@ -296,6 +318,18 @@ class Buffers(TestCase):
         self.assertEqual(room[:113], moved.ciphertext_blob)
         made = self.kms.generate_data_key_without_plaintext(self.cmk, ciphertext_blob=room)
         self.assertEqual(room[:142], made.ciphertext_blob)
+
+        class Array(bytearray):
+            """An object with bytes and a method of this name, as numpy's arrays are."""
+
+            def view(self) -> None:
+                pass
+
+        array_of_bytes = Array(142)
+        made = self.kms.generate_data_key_without_plaintext(
+            self.cmk, ciphertext_blob=array_of_bytes
+        )
+        self.assertEqual(array_of_bytes, made.ciphertext_blob)
         error = self.refused(
             Status.BUFFER_TOO_SMALL,
             self.kms.encrypt,

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
 import re
+import traceback
 import unittest
+import weakref
+from typing import Callable
 
 from support import CONTEXT, TestCase
 
@@ -28,6 +32,53 @@ class Errors(TestCase):
             self.assertIn("Disabled", error.message)
             self.assertRegex(error.request_id, r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
             self.assertEqual(str(error), f"KMS_ERR_DISABLED (Rejected.Disabled): {error.message}")
+
+    def test_secrets_are_in_no_traceback_with_its_variables(self) -> None:
+        client, _ = self.with_cmk()
+        with kmsbox.Secret(33) as secret:
+            secret.view[:] = b"a very secret key of 33 bytes...."
+            for function in (
+                lambda: client.encrypt("alias/none", secret),
+                lambda: self.client(root_key=secret),
+                lambda: client.generate_data_key("alias/none", plaintext=secret),
+            ):
+                shown = self.with_variables(function)
+                self.assertIn("<Secret of 33 bytes>", shown)
+                self.assertNotIn("very secret", shown)
+
+    def with_variables(self, function: Callable[[], object]) -> str:
+        """The traceback of what a function raises, as tools show it that report errors."""
+        try:
+            function()
+        except KmsError as error:
+            told = traceback.TracebackException.from_exception(error, capture_locals=True)
+            return "".join(told.format())
+        self.fail("nothing was raised")
+
+    def test_what_was_refused_is_let_go_at_once(self) -> None:
+        client, _ = self.with_cmk()
+        gc.collect()
+        gc.disable()
+        try:
+            secret = kmsbox.Secret(32)
+            held = weakref.ref(secret)
+            try:
+                client.encrypt("alias/none", secret)
+            except KmsError:
+                del secret
+            # The error and its traceback are not in a circle that only the collector would find.
+            self.assertIsNone(held())
+        finally:
+            gc.enable()
+
+    def test_an_exception_that_is_being_handled_is_still_shown(self) -> None:
+        client, _ = self.with_cmk()
+        try:
+            raise KeyError("first")
+        except KeyError as first:
+            error = self.refused(Status.ALIAS_NOT_FOUND, client.generate_data_key, "alias/none")
+            self.assertIs(error.__context__, first)
+            self.assertFalse(error.__suppress_context__)
 
     def test_every_status_is_caught_by_its_group(self) -> None:
         groups = {

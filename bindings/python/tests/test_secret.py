@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import gc
 import pickle
+import subprocess
+import sys
 import unittest
 
 from support import TestCase, address, memory
@@ -61,6 +63,18 @@ class Secrets(TestCase):
             del secret
         self.assertLess(len(seen), 100)
         self.assertEqual(len(keeper), 8)
+
+    def test_one_that_outlives_all_modules(self) -> None:
+        program = """if True:
+            import builtins, threading, kmsbox
+
+            builtins.kept = kmsbox.Secret(32)
+            threading.main_thread().kept = kmsbox.Secret(32)
+            """
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=False
+        )
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
 
     def test_comparison(self) -> None:
         one, two = Secret(4), Secret(4)

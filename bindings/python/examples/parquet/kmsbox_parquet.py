@@ -43,22 +43,25 @@ class KeyRefused(pyarrow.ArrowException):
 class KmsClient(encryption.KmsClient):
     """What pyarrow asks to wrap and unwrap keys.
 
-    Each wrapped key is bound to the data set, which the reader has to know. It also names the CMK
-    that it is under, by its id: an alias may have moved since, and the id is what the blob is held
-    against. Whoever can replace key material could still put in a key that another CMK of the
-    keystore has wrapped for this data set. A reader that must not accept that opens its client
-    with permissions such as "Decrypt@ID".
+    Each wrapped key is bound to the data set, which the reader has to know, and to the name of its
+    master key: a rotation wraps it under whatever CMK has that name, and key material is written by
+    whoever can write files. It also names the CMK that it is under, by its id: an alias may have
+    moved since, and the id is what the blob is held against. Whoever can replace key material could
+    still put in a key that another CMK of the keystore has wrapped for this data set. A reader that
+    must not accept that opens its client with permissions such as "Decrypt@ID".
     """
 
     def __init__(self, client: kmsbox.Client, dataset: str) -> None:
         super().__init__()
         self._client = client
-        self._context = {"purpose": "parquet", "dataset": dataset}
+        self._dataset = dataset
 
     def wrap_key(self, key_bytes: bytes, master_key_identifier: str) -> str:
         """Wraps a key under a CMK, and gives the text that pyarrow keeps."""
         try:
-            wrapped = self._client.encrypt(master_key_identifier, key_bytes, self._context)
+            wrapped = self._client.encrypt(
+                master_key_identifier, key_bytes, self._context(master_key_identifier)
+            )
         except kmsbox.KmsError as error:
             raise KeyRefused(
                 f"no key could be wrapped under {master_key_identifier}: {error}"
@@ -69,13 +72,17 @@ class KmsClient(encryption.KmsClient):
     def unwrap_key(self, wrapped_key: str, master_key_identifier: str) -> bytes:
         """Unwraps a key. pyarrow wants bytes, which Python cannot wipe; the Secret is wiped."""
         key_id, blob = parse(wrapped_key)
+        context = self._context(master_key_identifier)
         try:
-            with self._client.decrypt(blob, self._context, expected_key_id=key_id) as opened:
+            with self._client.decrypt(blob, context, expected_key_id=key_id) as opened:
                 return bytes(opened.plaintext.view)
         except kmsbox.KmsError as error:
             raise KeyRefused(
                 f"a key under {master_key_identifier} (CMK {key_id}) was not unwrapped: {error}"
             ) from error
+
+    def _context(self, master_key_identifier: str) -> dict[str, str]:
+        return {"purpose": "parquet", "dataset": self._dataset, "master_key": master_key_identifier}
 
 
 class WrappedKey(NamedTuple):
@@ -148,10 +155,12 @@ class ParquetKeys:
         self, path: str | os.PathLike[str], columns: Sequence[str] | None = None
     ) -> pyarrow.Table:
         """Reads a file, or some of its columns: only their keys are unwrapped."""
-        with pyarrow.parquet.ParquetFile(
-            path, decryption_properties=self._decryption(path)
-        ) as file:
-            return file.read(columns=columns)
+        with pyarrow.OSFile(os.fspath(path)) as source:
+            check_encrypted(source, path)
+            with pyarrow.parquet.ParquetFile(
+                source, decryption_properties=self._decryption(path)
+            ) as file:
+                return file.read(columns=columns)
 
     def rotate(self, path: str | os.PathLike[str]) -> None:
         """Has every key of a file wrapped anew, under the present version of its master key, or
@@ -175,8 +184,8 @@ class ParquetKeys:
             try:
                 self.factory().rotate_master_keys(self._connection, path, double_wrapping=False)
                 sync(material, path.parent)
-                for key in self._material(path).values():
-                    wrapper.unwrap_key(key["wrappedDEK"], key["masterKeyID"])
+                for master_key, wrapped_key in wrapped_keys(material).values():
+                    wrapper.unwrap_key(wrapped_key, master_key)
             except BaseException:
                 os.replace(aside, material)
                 raise
@@ -185,23 +194,26 @@ class ParquetKeys:
     def keys(self, path: str | os.PathLike[str]) -> list[WrappedKey]:
         """Which CMK and version each key of a file is wrapped under. Nothing is unwrapped."""
         found = []
-        for name, key in self._material(Path(path)).items():
-            key_id, blob = parse(key["wrappedDEK"])
+        for name, (master_key, wrapped_key) in wrapped_keys(key_material(Path(path))).items():
+            key_id, blob = parse(wrapped_key)
             # Bytes 22 to 37 of a blob: docs/blob-format.md.
             version = str(uuid.UUID(bytes=bytes(blob[22:38])))
-            found.append(WrappedKey(name, key["masterKeyID"], key_id, version))
+            found.append(WrappedKey(name, master_key, key_id, version))
         return found
 
     def _finish_interrupted(self, path: Path, aside: Path) -> None:
         """Where key material was left aside, puts it back, unless there is a whole one in place."""
-        if aside.exists():
-            try:
-                self.keys(path)
-            except (OSError, ValueError, KeyError, KeyRefused):
-                os.replace(aside, key_material(path))
-            else:
-                # It may be the new one, and the CMK of the one aside may be gone by now.
-                aside.unlink()
+        if not aside.exists():
+            return
+        try:
+            whole = {key.name for key in self.keys(path)} == wrapped_keys(aside).keys()
+        except (OSError, ValueError, KeyRefused):
+            whole = False
+        if whole:
+            # It may be the new one, and the CMK of the one aside may be gone by now.
+            aside.unlink()
+        else:
+            os.replace(aside, key_material(path))
 
     def _write(
         self,
@@ -222,14 +234,11 @@ class ParquetKeys:
             sync(key_material(path), writing)
             os.replace(writing, path)
         except BaseException:
-            key_material(path).unlink(missing_ok=True)
+            # Unless the file has its name already, and only what interrupts a program came after.
+            if not path.exists():
+                key_material(path).unlink(missing_ok=True)
             raise
         sync(path.parent)
-
-    def _material(self, path: Path) -> dict[str, dict[str, str]]:
-        """The key material by the names of the keys."""
-        written = json.loads(key_material(path).read_text(encoding="utf-8"))
-        return {name: json.loads(value) for name, value in written.items()}
 
     def _decryption(self, path: str | os.PathLike[str]) -> encryption.FileDecryptionProperties:
         return self.factory().file_decryption_properties(self._connection, parquet_file_path=path)
@@ -251,6 +260,25 @@ def key_material(path: Path) -> Path:
     return path.with_name(f"_KEY_MATERIAL_FOR_{path.name}.json")
 
 
+def wrapped_keys(material: Path) -> dict[str, tuple[str, str]]:
+    """The master key and the wrapped key of each key, by the name that the key has in the file."""
+    try:
+        written = json.loads(material.read_text(encoding="utf-8"))
+        keys = {name: json.loads(key) for name, key in written.items()}
+        return {name: (key["masterKeyID"], key["wrappedDEK"]) for name, key in keys.items()}
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise KeyRefused(f"{material} is not key material") from None
+
+
+def check_encrypted(file: pyarrow.NativeFile, path: str | os.PathLike[str]) -> None:
+    """Raises ArrowInvalid unless a file has an encrypted footer: pyarrow would read any other as it
+    is, and so one that somebody has put in its place."""
+    file.seek(max(0, file.size() - 4))
+    if file.read() != b"PARE":
+        raise pyarrow.ArrowInvalid(f"{path} is not a Parquet file with an encrypted footer")
+    file.seek(0)
+
+
 def check_columns(
     names: Sequence[str], column_keys: Mapping[str, Sequence[str]] | None, clear: Sequence[str]
 ) -> None:
@@ -265,6 +293,9 @@ def check_columns(
             raise ValueError(f"there is no column {name}")
         if given.count(name) > 1:
             raise ValueError(f"the column {name} is named twice")
+        if name not in clear and (name != name.strip() or any(mark in name for mark in ",;:")):
+            # pyarrow would take it for the names of others, and leave it in the clear.
+            raise ValueError(f"the column {name!r} has a name that pyarrow cannot give a key to")
     for name in names:
         if name not in given:
             raise ValueError(f"the column {name} would be in the clear: give it a key, or say so")

@@ -40,9 +40,11 @@ _thread = _Thread()
 def callback(audit: Audit) -> Any:
     """The C function for a Python one. It must live as long as the client."""
 
+    _gate.watch()
+
     def take(_context: c_void_p, line: int, line_len: int) -> int:
-        # Nothing may be raised from here: ctypes would print it, and tell the library that the line
-        # is kept.
+        # Nothing may be raised from here: ctypes would print it, and what it then tells the library
+        # is left to chance.
         try:
             _thread.inside = True
             audit(string_at(line, line_len).decode().rstrip("\n"))
@@ -62,6 +64,8 @@ def run(function: Callable[..., int], *arguments: Any) -> int:
         _gate.enter()
         return function(*arguments)
     finally:
+        # By now no callback runs, even if a signal handler raised at the end of the last one.
+        _thread.inside = False
         _gate.leave()
         while _thread.put_off:
             free, pointer = _thread.put_off.pop()
@@ -82,10 +86,11 @@ def refuse_reentry() -> None:
         )
 
 
-def release(function: Callable[[int], None], pointer: int) -> None:
-    """Frees something of the library's, as soon as this thread may call it."""
-    if _thread.inside:
-        _thread.put_off.append((function, pointer))
+def release(function: Callable[[int], None], pointer: int, thread: _Thread = _thread) -> None:
+    """Frees something of the library's, as soon as this thread may call it. Needs nothing of this
+    module, which may be gone by then."""
+    if thread.inside:
+        thread.put_off.append((function, pointer))
     else:
         function(pointer)
 
@@ -101,6 +106,25 @@ class _Gate:
         self._changed = threading.Condition()
         self._inside: list[int] = []
         self._forking: list[int] = []
+        self._watching = False
+
+    def watch(self) -> None:
+        """Has forks and the end of the interpreter wait, from now on.
+
+        Not from the import on: what is registered last comes first at a fork, and this has to come
+        before modules take locks there which an audit function may need, as logging does.
+        """
+        with self._changed:
+            if self._watching:
+                return
+            self._watching = True
+        # Never let go: at the end only the main thread may still make calls.
+        atexit.register(self.before_fork, PATIENCE)
+        os.register_at_fork(
+            before=self.before_fork,
+            after_in_parent=self.after_fork,
+            after_in_child=self.in_child,
+        )
 
     def enter(self) -> None:
         with self._changed:
@@ -138,8 +162,3 @@ class _Gate:
 
 
 _gate = _Gate()
-# Never let go: at the end only the main thread may still make calls.
-atexit.register(_gate.before_fork, PATIENCE)
-os.register_at_fork(
-    before=_gate.before_fork, after_in_parent=_gate.after_fork, after_in_child=_gate.in_child
-)

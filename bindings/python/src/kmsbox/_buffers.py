@@ -45,15 +45,21 @@ def context(name: str, value: Context) -> bytes | None:
         return text(name, value)
     if not isinstance(value, Mapping):
         raise TypeError(f"{name} must be a mapping or JSON text, not {type(value).__name__}")
+    pairs = checked_pairs(name, value)
+    try:
+        return _json(pairs).encode()
+    except UnicodeEncodeError:
+        return _ascii_json(pairs).encode()
+
+
+def checked_pairs(name: str, value: Mapping[str, str]) -> dict[str, str]:
+    """The pairs of an encryption context, all of them texts."""
     pairs = dict(value)
     for key, item in pairs.items():
         # The encoder would make text of numbers and of None.
         if not isinstance(key, str) or not isinstance(item, str):
             raise TypeError(f"{name} must have str for keys and values")
-    try:
-        return _json(pairs).encode()
-    except UnicodeEncodeError:
-        return _ascii_json(pairs).encode()
+    return pairs
 
 
 H = TypeVar("H", bound="Held")
@@ -87,11 +93,9 @@ class Held:
 
     def source(self, name: str, value: BytesLike) -> tuple[Any, int]:
         """Pointer and length of bytes to read."""
-        if isinstance(value, bytes):
+        if type(value) is bytes:
             self._held.append(value)
             return value, len(value)
-        if isinstance(value, Secret):
-            return self._export(value.view)
         view = contiguous(name, value)
         if not view.readonly:
             return self._export(view)
@@ -105,8 +109,6 @@ class Held:
 
     def target(self, name: str, value: Writable) -> tuple[Any, int]:
         """Pointer and capacity of a buffer to write to."""
-        if isinstance(value, Secret):
-            return self._export(value.view)
         view = contiguous(name, value)
         if view.readonly:
             raise unusable(name, "must be writable, such as a bytearray")
@@ -133,7 +135,9 @@ def wipe(value: Writable, length: int) -> None:
 
 
 def contiguous(name: str, value: Any) -> memoryview:
-    """A view of a bytes-like object that lies in memory as a whole."""
+    """A view of a secret, or of a bytes-like object that lies in memory as a whole."""
+    if isinstance(value, Secret):
+        return value.view
     try:
         view = memoryview(value)
     except TypeError:

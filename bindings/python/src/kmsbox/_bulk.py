@@ -123,7 +123,10 @@ class BulkOperations:
         rest: its status says why."""
         if isinstance(ciphertext_blobs, (bytes, bytearray, memoryview)):
             raise TypeError("ciphertext_blobs must be a list of blobs, not one blob")
-        old = [contiguous("a blob", blob).cast("B") for blob in ciphertext_blobs]
+        old = [
+            contiguous(f"ciphertext_blobs[{number}]", blob).cast("B")
+            for number, blob in enumerate(ciphertext_blobs)
+        ]
         count = len(old)
         lengths = (c_size_t * count)(*(blob.nbytes for blob in old))
         statuses = (ctypes.c_int32 * count)()

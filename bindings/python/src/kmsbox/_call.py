@@ -45,8 +45,7 @@ class Call(Held):
 
     def blobs(self, name: str) -> memoryview:
         """What was written by :meth:`out_blobs`."""
-        blobs = self._blobs
-        return contiguous(name, getattr(blobs, "view", blobs)).cast("B")[: self.length(name)]
+        return contiguous(name, self._blobs).cast("B")[: self.length(name)]
 
     def said(self) -> tuple[str, str, str]:
         """CMK, version and id of the call."""
@@ -66,6 +65,9 @@ def raise_failure(
     if cause is not None and not isinstance(cause, Exception):
         # KeyboardInterrupt and the like: not an answer to the request.
         raise cause
+    if cause is None:
+        # Not "from None", which would hide an exception that the caller is handling.
+        raise failure(status, response, needed)
     raise failure(status, response, needed) from cause
 
 

@@ -14,6 +14,7 @@ from ._buffers import text
 from ._bulk import BulkOperations
 from ._call import raise_failure, taken
 from ._data import DataOperations
+from ._handle import Handle
 from ._library import Response, lib
 from ._operations import Operations
 from ._options import open_client
@@ -49,6 +50,10 @@ class Client(DataOperations, BulkOperations, Operations):
     options              any others by the names of the header, for a later library
     """
 
+    # Those of a client that could not be opened, which tracebacks may show.
+    _handle = Handle(0)
+    _keystore: str | os.PathLike[str] | None = None
+
     def __init__(
         self,
         *,
@@ -76,8 +81,8 @@ class Client(DataOperations, BulkOperations, Operations):
             "lock_timeout_ms": lock_timeout_ms,
             "locked_memory_max": locked_memory_max,
         }
-        self._handle = open_client({**named, **(options or {})}, root_key, audit)
         self._keystore = keystore
+        self._handle = open_client({**named, **(options or {})}, root_key, audit)
 
     # ---- Its life ------------------------------------------------------------------------------
 

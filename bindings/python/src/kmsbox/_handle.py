@@ -19,9 +19,12 @@ class Handle:
     thread that forks: the child forgets the others' calls.
     """
 
+    _pointer = 0
+    #: What is to be freed when the last call has ended.
+    _closing = 0
+
     def __init__(self, pointer: int, audit: Any = None) -> None:
         self._pointer = pointer
-        self._closing = 0
         # The C function of an audit callback has to live as long as the client.
         self._audit = audit
         self._users: list[int] = []

@@ -23,9 +23,12 @@ def key_length(key_spec: Spec, number_of_bytes: int | None) -> tuple[int, int, i
             spec = KeySpec[key_spec]
     elif -(2**31) <= operator.index(key_spec) < 2**31:
         spec = int(key_spec)
-    number = 0 if number_of_bytes is None else operator.index(number_of_bytes)
-    if not 0 <= number < 2**32:
-        number = 2**32 - 1
+    number = 0
+    if number_of_bytes is not None:
+        number = operator.index(number_of_bytes)
+        # 0 would tell C that none is given.
+        if not 1 <= number < 2**32:
+            number = 2**32 - 1
     if 1 <= number <= DATA_KEY_MAX:
         return spec, number, number
     return spec, number, 16 if spec == KeySpec.AES_128 else 32

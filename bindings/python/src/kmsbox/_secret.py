@@ -41,9 +41,11 @@ class _Memory:
     def __del__(
         self, release: Any = _audit.release, secret_free: Any = lib.kms_secret_free
     ) -> None:  # bound as defaults: the module may be gone before the last secret
-        if self.address:
-            release(secret_free, self.address)
+        # Not there where a signal handler raised before anything was allocated.
+        address = getattr(self, "address", 0)
+        if address:
             self.address = 0
+            release(secret_free, address)
 
 
 class Secret:
