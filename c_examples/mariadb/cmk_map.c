@@ -37,7 +37,8 @@ static const char *parse_id(const char *at, uint32_t *id)
     return at;
 }
 
-/* FIRST=CMK or FIRST-LAST=CMK, or a CMK alone. Changes the text. */
+/* FIRST=CMK or FIRST-LAST=CMK, or a CMK alone. Changes the text, and the range's CMK is a part of
+ * it. */
 static int parse_item(char *item, struct cmk_range *range)
 {
     char *equals = strchr(item, '=');
@@ -45,18 +46,16 @@ static int parse_item(char *item, struct cmk_range *range)
     if (equals == NULL) {
         range->first = 1;
         range->last = 2;
-        range->cmk = strdup(item);
-        return range->cmk != NULL && *item != '\0';
+        range->cmk = item;
+        return *item != '\0';
     }
     *equals = '\0';
     at = parse_id(at, &range->first);
     range->last = range->first;
     if (at != NULL && *at == '-')
         at = parse_id(at + 1, &range->last);
-    if (at == NULL || *at != '\0' || range->last < range->first || equals[1] == '\0')
-        return 0;
-    range->cmk = strdup(equals + 1);
-    return range->cmk != NULL;
+    range->cmk = equals + 1;
+    return at != NULL && *at == '\0' && range->last >= range->first && *range->cmk != '\0';
 }
 
 static int overlaps(const struct cmk_map *map, const struct cmk_range *range)
@@ -71,29 +70,33 @@ static int overlaps(const struct cmk_map *map, const struct cmk_range *range)
 int cmk_map_parse(const char *text, struct cmk_map *map, struct trouble *trouble)
 {
     char *copy = strdup(text), *item = copy, *next = NULL;
-    int good = copy != NULL;
+    int memory, good = 1;
     map->count = 0;
     map->ranges = calloc(strlen(text) + 1, sizeof *map->ranges);
-    good = good && map->ranges != NULL;
-    while (good && item != NULL) {
+    memory = copy != NULL && map->ranges != NULL;
+    while (memory && good && item != NULL) {
         struct cmk_range range = {0, 0, NULL};
         next = strchr(item, ';');
         if (next != NULL)
             *next++ = '\0';
         good = parse_item(item, &range) && !overlaps(map, &range);
-        if (good)
+        if (good) {
+            range.cmk = strdup(range.cmk);
+            memory = range.cmk != NULL;
             map->ranges[map->count++] = range;
-        else
-            free(range.cmk);
+        }
         item = next;
     }
     free(copy);
-    if (!good) {
+    if (memory && good)
+        return 1;
+    if (!memory)
+        set_trouble(trouble, "kmsbox_cmk: no memory");
+    else
         set_trouble(trouble,
                     "kmsbox_cmk=\"%s\": expected a CMK, or IDS=CMK;IDS=CMK with ids such as 7 or"
                     " 100-199, none of them twice",
                     text);
-        cmk_map_free(map);
-    }
-    return good;
+    cmk_map_free(map);
+    return 0;
 }

@@ -202,15 +202,6 @@ static int open_directory_of(const char *path)
     return open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-static int sync_directory_of(const char *path)
-{
-    int synced, fd = open_directory_of(path);
-    synced = fd >= 0 && fsync(fd) == 0;
-    if (fd >= 0)
-        close(fd);
-    return synced;
-}
-
 /* A backup is often made or prepared by root. What that leaves in the server's directory, the
  * server must be able to open. */
 static int give_to_owner_of_directory(int fd, const char *path)
@@ -280,19 +271,24 @@ enum key_file_result key_file_write(const char *path, const struct key_list *lis
     struct stat status;
     size_t len = 0;
     char *text = print_list(list, &len);
-    int fd = -1;
+    int fd = -1, directory = -1;
     if (text == NULL || snprintf(fresh, sizeof fresh, "%s.new", path) >= (int)sizeof fresh) {
         set_trouble(trouble, "%s: no memory, or too long a path", path);
         free(text);
         return KEY_FILE_FAILED;
     }
     unlink(fresh); /* a crash may have left one */
-    fd = make_file(fresh);
-    if (fd < 0 || !write_all(fd, text, len) || fsync(fd) != 0 || rename(fresh, path) != 0) {
+    /* Opened first: where no more files can be opened, nothing was replaced yet. */
+    directory = open_directory_of(path);
+    if (directory >= 0)
+        fd = make_file(fresh);
+    if (directory < 0) {
+        set_trouble(trouble, "%s: its directory cannot be opened: %s", path, strerror(errno));
+    } else if (fd < 0 || !write_all(fd, text, len) || fsync(fd) != 0 || rename(fresh, path) != 0) {
         set_trouble(trouble, "%s: %s", fresh, strerror(errno));
         if (fd >= 0)
             unlink(fresh);
-    } else if (!sync_directory_of(path) || fstat(fd, &status) != 0) {
+    } else if (fsync(directory) != 0 || fstat(fd, &status) != 0) {
         set_trouble(trouble, "%s: its directory cannot be synced: %s", path, strerror(errno));
     } else {
         *mark = mark_of(&status); /* looked at after the rename, which sets the time of change */
@@ -300,6 +296,8 @@ enum key_file_result key_file_write(const char *path, const struct key_list *lis
     }
     if (fd >= 0)
         close(fd);
+    if (directory >= 0)
+        close(directory);
     free(text);
     return result;
 }

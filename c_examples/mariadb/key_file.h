@@ -25,6 +25,9 @@
 enum { KEY_LEN = 32, BLOB_LEN = KEY_LEN + KMS_CIPHERTEXT_BLOB_OVERHEAD };
 enum { UUID_SIZE = 37, KEY_ENTRIES_MAX = 65536 };
 
+/* No version of a key is 0 or this one; the server's ENCRYPTION_KEY_VERSION_INVALID. */
+#define NO_VERSION UINT32_MAX
+
 /* What went wrong, for people. Holds no key. */
 struct trouble {
     char text[640];
@@ -56,9 +59,10 @@ enum key_file_result { KEY_FILE_DONE, KEY_FILE_MISSING, KEY_FILE_FAILED };
 enum key_file_result key_file_read(const char *path, struct key_list *list, struct file_mark *mark,
                                    struct trouble *trouble);
 
-/* Replaces the file, or makes it, mode 0600 and, by root, for the owner of its directory. After KEY_FILE_DONE the new file survives a power
- * failure. After KEY_FILE_FAILED the old one is still there, or, where only its directory could not
- * be synced, perhaps the new one; the mark is as it was. The caller holds the lock. */
+/* Replaces the file, or makes it, mode 0600 and, by root, for the owner of its directory. After
+ * KEY_FILE_DONE the new file survives a power failure. After KEY_FILE_FAILED the old one is still
+ * there, or, where only its directory could not be synced, perhaps the new one; the mark is as it
+ * was. The caller holds the lock. */
 enum key_file_result key_file_write(const char *path, const struct key_list *list,
                                     struct file_mark *mark, struct trouble *trouble);
 

@@ -4,6 +4,8 @@
 #include "keys.h"
 
 #include "cmk_map.h"
+#include "errors.h"
+#include "missing_key.h"
 #include "table.h"
 #include "wrap.h"
 
@@ -12,10 +14,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
-
-enum { REPEAT_ERROR_AFTER = 60 /* seconds */ };
 
 struct keys {
     struct wrapper wrapper;
@@ -26,68 +25,33 @@ struct keys {
     /* Held by whoever makes a new table or replaces the file, for as long as that takes. */
     pthread_mutex_t changing;
     struct file_mark mark;
+    struct shared_table in_use; /* replaced by whoever holds the mutex */
 
-    /* Held for writing only while `table` is replaced. */
-    pthread_rwlock_t published;
-    struct table table;
-
-    /* The id and the version, 32 bits each, of a key that the data is under and that is not known;
-     * or 0. */
-    _Atomic uint64_t missing;
-
+    struct missing_key missing;
+    struct errors errors;
     _Atomic int create;
-    _Atomic uint64_t served, refused, made, rewrapped, errors;
-    pthread_mutex_t telling;
-    struct trouble last_error;
-    time_t last_error_at;
+    _Atomic uint64_t served, refused, made, rewrapped;
 };
 
-/* ---- Telling ------------------------------------------------------------------------------- */
-
-/* The server asks again and again for a key that is refused; its log is spared the repetitions. */
 static void complain(struct keys *keys, const struct trouble *trouble)
 {
-    struct timespec now = {0, 0};
-    int again;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    atomic_fetch_add(&keys->errors, 1);
-    pthread_mutex_lock(&keys->telling);
-    again = strcmp(trouble->text, keys->last_error.text) == 0
-            && now.tv_sec - keys->last_error_at < REPEAT_ERROR_AFTER;
-    if (!again) {
-        keys->last_error = *trouble;
-        keys->last_error_at = now.tv_sec;
-    }
-    pthread_mutex_unlock(&keys->telling);
-    if (!again)
+    if (errors_add(&keys->errors, trouble))
         keys->log(KEYS_ERROR, trouble->text);
 }
 
 /* ---- The file, and what is in memory ------------------------------------------------------- */
 
-/* Shows a table to the readers; the secrets of the old one that it shares stay. */
-static void publish(struct keys *keys, struct table *fresh)
-{
-    struct table old;
-    pthread_rwlock_wrlock(&keys->published);
-    old = keys->table;
-    keys->table = *fresh;
-    pthread_rwlock_unlock(&keys->published);
-    table_drop(&old, fresh);
-    memset(fresh, 0, sizeof *fresh);
-}
-
 /* The key of an entry that was read. What the server has already used must stay what it was: an
  * entry that was wrapped anew by another process holds the same key. NULL: failed. */
 static void *adopt(const struct keys *keys, const struct key_entry *entry, struct trouble *trouble)
 {
-    const struct key_list *known = &keys->table.stored;
+    const struct key_list *known = &keys->in_use.table.stored;
     size_t place = key_place(known, entry->key_id, entry->version);
     void *present = NULL, *read = NULL;
     int same;
     if (key_is_at(known, place, entry->key_id, entry->version)) {
         const struct key_entry *old = &known->entries[place];
-        present = keys->table.secrets[place];
+        present = keys->in_use.table.secrets[place];
         if (memcmp(old->blob, entry->blob, BLOB_LEN) == 0 && strcmp(old->cmk, entry->cmk) == 0
             && strcmp(old->cmk_version, entry->cmk_version) == 0)
             return present;
@@ -101,18 +65,6 @@ static void *adopt(const struct keys *keys, const struct key_entry *entry, struc
         set_trouble(trouble, "%s: holds another key %" PRIu32 " version %" PRIu32 " than before",
                     keys->key_file, entry->key_id, entry->version);
     return same ? present : NULL;
-}
-
-/* What is in use must still be there. */
-static int has_all(const struct key_list *list, const struct key_list *used)
-{
-    size_t i, found = 0;
-    for (i = 0; i < used->count; i++) {
-        const struct key_entry *entry = &used->entries[i];
-        size_t place = key_place(list, entry->key_id, entry->version);
-        found += (size_t)key_is_at(list, place, entry->key_id, entry->version);
-    }
-    return found == used->count;
 }
 
 /* Takes over what the file has, if it is not what is known: every key of it, or none. A server that
@@ -129,7 +81,7 @@ static int refresh(struct keys *keys, struct trouble *trouble)
         return 1;
     if (key_file_read(keys->key_file, &list, &mark, trouble) != KEY_FILE_DONE)
         return 0;
-    if (!has_all(&list, &keys->table.stored))
+    if (!key_list_has_all(&list, &keys->in_use.table.stored))
         set_trouble(trouble, "%s: was replaced by a file without all the keys in use",
                     keys->key_file);
     else if (!table_reserve(&fresh, list.count))
@@ -148,10 +100,10 @@ static int refresh(struct keys *keys, struct trouble *trouble)
         good = 0;
     }
     if (good) {
-        publish(keys, &fresh);
+        shared_table_replace(&keys->in_use, &fresh);
         keys->mark = mark;
     }
-    table_drop(&fresh, &keys->table);
+    table_drop(&fresh, &keys->in_use.table);
     return good;
 }
 
@@ -160,17 +112,14 @@ static int refresh(struct keys *keys, struct trouble *trouble)
 static int prepare(const struct keys *keys, size_t more, struct table *fresh,
                    struct trouble *trouble)
 {
-    size_t i, count = keys->table.stored.count;
-    if (count + more > KEY_ENTRIES_MAX) {
+    if (keys->in_use.table.stored.count + more > KEY_ENTRIES_MAX) {
         set_trouble(trouble, "%s: has no room for more keys", keys->key_file);
         return 0;
     }
-    if (!table_reserve(fresh, count + more)) {
+    if (!table_copy(fresh, &keys->in_use.table, more)) {
         set_trouble(trouble, "no memory");
         return 0;
     }
-    for (i = 0; i < count; i++)
-        table_append(fresh, &keys->table.stored.entries[i], keys->table.secrets[i]);
     return 1;
 }
 
@@ -180,7 +129,7 @@ static int commit(struct keys *keys, struct table *fresh, struct trouble *troubl
 {
     if (key_file_write(keys->key_file, &fresh->stored, &keys->mark, trouble) != KEY_FILE_DONE)
         return 0;
-    publish(keys, fresh);
+    shared_table_replace(&keys->in_use, fresh);
     return 1;
 }
 
@@ -191,7 +140,7 @@ static int add_version(const struct keys *keys, struct table *table, uint32_t ke
     struct key_entry entry = {0};
     const char *cmk = cmk_map_find(&keys->map, key_id);
     uint32_t versions = 0;
-    size_t end = key_end(&table->stored, key_id, &versions), after = table->stored.count - end;
+    size_t end = key_end(&table->stored, key_id, &versions);
     void *secret;
     entry.key_id = key_id;
     entry.version = versions + 1;
@@ -202,51 +151,8 @@ static int add_version(const struct keys *keys, struct table *table, uint32_t ke
     secret = key_generate(&keys->wrapper, cmk, &entry, trouble);
     if (secret == NULL)
         return 0;
-    memmove(&table->stored.entries[end + 1], &table->stored.entries[end],
-            after * sizeof *table->stored.entries);
-    memmove(&table->secrets[end + 1], &table->secrets[end], after * sizeof *table->secrets);
-    table->stored.entries[end] = entry;
-    table->secrets[end] = secret;
-    table->stored.count++;
+    table_insert(table, end, &entry, secret);
     return 1;
-}
-
-/* ---- A key file that is older than the data ------------------------------------------------ */
-
-static void tell_missing(const struct keys *keys, uint64_t missing, struct trouble *trouble)
-{
-    set_trouble(trouble,
-                "%s: is older than the data, which has pages under key %" PRIu64 " version %" PRIu64
-                "; no key gets a new version until it is there",
-                keys->key_file, missing >> 32, missing & UINT32_MAX);
-}
-
-static void note_missing(struct keys *keys, uint32_t key_id, uint32_t version)
-{
-    struct trouble trouble;
-    uint64_t none = 0, missing = (uint64_t)key_id << 32 | version;
-    if (version == 0 || version == NO_VERSION
-        || !atomic_compare_exchange_strong(&keys->missing, &none, missing))
-        return;
-    tell_missing(keys, missing, &trouble);
-    complain(keys, &trouble);
-}
-
-/* Another key would get the number of one that is only lost for now: whichever file is kept in the
- * end, the data under one of the two could not be read. The mutex is held. */
-static int is_up_to_date(struct keys *keys, struct trouble *trouble)
-{
-    uint64_t missing = atomic_load(&keys->missing);
-    uint32_t key_id = (uint32_t)(missing >> 32), version = (uint32_t)(missing & UINT32_MAX);
-    size_t place = key_place(&keys->table.stored, key_id, version);
-    if (missing == 0)
-        return 1;
-    if (key_is_at(&keys->table.stored, place, key_id, version)) {
-        atomic_store(&keys->missing, 0);
-        return 1;
-    }
-    tell_missing(keys, missing, trouble);
-    return 0;
 }
 
 /* ---- Making and changing keys -------------------------------------------------------------- */
@@ -257,18 +163,20 @@ static int add_versions(struct keys *keys, const uint32_t *ids, size_t count,
 {
     struct table fresh = {{NULL, 0}, NULL};
     size_t i;
-    int good = is_up_to_date(keys, trouble) && prepare(keys, count, &fresh, trouble);
+    int good = missing_key_is_found(&keys->missing, keys->key_file, &keys->in_use.table.stored,
+                                    trouble)
+               && prepare(keys, count, &fresh, trouble);
     for (i = 0; good && i < count; i++)
         good = add_version(keys, &fresh, ids[i], trouble);
     good = good && commit(keys, &fresh, trouble);
-    table_drop(&fresh, &keys->table);
+    table_drop(&fresh, &keys->in_use.table);
     if (good)
         atomic_fetch_add(&keys->made, count);
     for (i = 0; good && i < count; i++) {
         uint32_t versions = 0;
-        size_t end = key_end(&keys->table.stored, ids[i], &versions);
+        size_t end = key_end(&keys->in_use.table.stored, ids[i], &versions);
         set_trouble(trouble, "key %" PRIu32 " has version %" PRIu32 ", under the CMK %s", ids[i],
-                    versions, keys->table.stored.entries[end - 1].cmk);
+                    versions, keys->in_use.table.stored.entries[end - 1].cmk);
         keys->log(KEYS_NOTE, trouble->text);
     }
     return good;
@@ -305,11 +213,11 @@ int keys_rotate(struct keys *keys, uint32_t key_id, struct trouble *trouble)
     uint32_t *ids = NULL, versions = 0;
     size_t count = 1;
     if (good && key_id == KEYS_ALL) {
-        good = key_ids(&keys->table.stored, &ids, &count);
+        good = key_ids(&keys->in_use.table.stored, &ids, &count);
         if (!good)
             set_trouble(trouble, "no memory");
     } else if (good) {
-        key_end(&keys->table.stored, key_id, &versions);
+        key_end(&keys->in_use.table.stored, key_id, &versions);
         good = versions > 0;
         if (!good)
             set_trouble(trouble, "there is no key %" PRIu32, key_id);
@@ -339,7 +247,7 @@ int keys_rewrap(struct keys *keys, struct trouble *trouble)
     if (good) {
         atomic_fetch_add(&keys->rewrapped, changed);
         set_trouble(trouble, "%zu of %zu blobs were wrapped anew", changed,
-                    keys->table.stored.count);
+                    keys->in_use.table.stored.count);
         keys->log(KEYS_NOTE, trouble->text);
     }
     if (good && failed > 0) {
@@ -348,34 +256,11 @@ int keys_rewrap(struct keys *keys, struct trouble *trouble)
         good = 0;
     }
     if (lock >= 0)
-        table_drop(&fresh, &keys->table);
+        table_drop(&fresh, &keys->in_use.table);
     return end_change(keys, lock, good, trouble);
 }
 
 /* ---- Serving ------------------------------------------------------------------------------- */
-
-static uint32_t latest_known(struct keys *keys, uint32_t key_id)
-{
-    uint32_t versions = 0;
-    pthread_rwlock_rdlock(&keys->published);
-    key_end(&keys->table.stored, key_id, &versions);
-    pthread_rwlock_unlock(&keys->published);
-    return versions > 0 ? versions : NO_VERSION;
-}
-
-/* 1: it was there. */
-static int copy_known(struct keys *keys, uint32_t key_id, uint32_t version, uint8_t *key)
-{
-    size_t place;
-    int there;
-    pthread_rwlock_rdlock(&keys->published);
-    place = key_place(&keys->table.stored, key_id, version);
-    there = key_is_at(&keys->table.stored, place, key_id, version);
-    if (there && key != NULL)
-        memcpy(key, keys->table.secrets[place], KEY_LEN);
-    pthread_rwlock_unlock(&keys->published);
-    return there;
-}
 
 /* Looks for a version that is not known: another process may have made it, as when this is a backup
  * that runs beside the server. */
@@ -398,20 +283,21 @@ void keys_create(struct keys *keys, int create)
 uint32_t keys_latest(struct keys *keys, uint32_t key_id)
 {
     struct trouble trouble;
-    uint32_t latest = latest_known(keys, key_id);
+    uint32_t latest = shared_table_latest(&keys->in_use, key_id);
     int lock, good;
     if (latest != NO_VERSION || cmk_map_find(&keys->map, key_id) == NULL)
         return latest;
     if (!atomic_load(&keys->create)) {
         look_again(keys);
-        return latest_known(keys, key_id);
+        return shared_table_latest(&keys->in_use, key_id);
     }
     lock = begin_change(keys, &trouble);
     good = lock >= 0;
-    if (good && latest_known(keys, key_id) == NO_VERSION) /* nobody made it meanwhile */
+    latest = shared_table_latest(&keys->in_use, key_id);
+    if (good && latest == NO_VERSION) /* nobody made it meanwhile */
         good = add_versions(keys, &key_id, 1, &trouble);
     end_change(keys, lock, good, &trouble);
-    return latest_known(keys, key_id);
+    return shared_table_latest(&keys->in_use, key_id);
 }
 
 enum keys_result keys_get(struct keys *keys, uint32_t key_id, uint32_t version, uint8_t *key,
@@ -419,15 +305,17 @@ enum keys_result keys_get(struct keys *keys, uint32_t key_id, uint32_t version, 
 {
     const unsigned int room = key == NULL ? KEY_LEN : *len; /* *len is not set where key is NULL */
     uint8_t *const wanted = room < KEY_LEN ? NULL : key;
-    int there = copy_known(keys, key_id, version, wanted);
+    struct trouble trouble;
+    int there = shared_table_get(&keys->in_use, key_id, version, wanted);
     if (!there) {
         look_again(keys);
-        there = copy_known(keys, key_id, version, wanted);
+        there = shared_table_get(&keys->in_use, key_id, version, wanted);
     }
     if (!there) {
         atomic_fetch_add(&keys->refused, 1);
-        if (key != NULL) /* else it was asked whether there is one */
-            note_missing(keys, key_id, version);
+        if (key != NULL /* else it was asked whether there is one */
+            && missing_key_note(&keys->missing, keys->key_file, key_id, version, &trouble))
+            complain(keys, &trouble);
         return KEYS_NO_SUCH_KEY;
     }
     *len = KEY_LEN;
@@ -440,21 +328,14 @@ enum keys_result keys_get(struct keys *keys, uint32_t key_id, uint32_t version, 
 
 void keys_count(struct keys *keys, struct keys_counts *counts)
 {
-    size_t i;
-    memset(counts, 0, sizeof *counts);
-    pthread_rwlock_rdlock(&keys->published);
-    counts->versions = keys->table.stored.count;
-    for (i = 0; i < keys->table.stored.count; i++)
-        counts->ids += keys->table.stored.entries[i].version == 1;
-    pthread_rwlock_unlock(&keys->published);
+    struct trouble last;
+    shared_table_count(&keys->in_use, &counts->ids, &counts->versions);
     counts->served = atomic_load(&keys->served);
     counts->refused = atomic_load(&keys->refused);
     counts->made = atomic_load(&keys->made);
     counts->rewrapped = atomic_load(&keys->rewrapped);
-    counts->errors = atomic_load(&keys->errors);
-    pthread_mutex_lock(&keys->telling);
-    memcpy(counts->last_error, keys->last_error.text, sizeof counts->last_error);
-    pthread_mutex_unlock(&keys->telling);
+    counts->errors = errors_count(&keys->errors, &last);
+    memcpy(counts->last_error, last.text, sizeof counts->last_error);
 }
 
 /* ---- Opening and closing ------------------------------------------------------------------- */
@@ -513,8 +394,8 @@ struct keys *keys_open(const struct keys_config *config, struct trouble *trouble
     keys->log = config->log;
     keys_create(keys, config->create);
     pthread_mutex_init(&keys->changing, NULL);
-    pthread_mutex_init(&keys->telling, NULL);
-    pthread_rwlock_init(&keys->published, NULL);
+    shared_table_init(&keys->in_use);
+    errors_init(&keys->errors);
     good = cmk_map_parse(config->cmk, &keys->map, trouble)
            && wrapper_open(&keys->wrapper, config->keystore, config->root_key, config->audit_log,
                            config->server, trouble)
@@ -529,11 +410,10 @@ void keys_close(struct keys *keys)
 {
     if (keys == NULL)
         return;
-    table_drop(&keys->table, NULL);
+    shared_table_destroy(&keys->in_use);
     wrapper_close(&keys->wrapper);
     cmk_map_free(&keys->map);
-    pthread_rwlock_destroy(&keys->published);
-    pthread_mutex_destroy(&keys->telling);
+    errors_destroy(&keys->errors);
     pthread_mutex_destroy(&keys->changing);
     free(keys->key_file);
     free(keys);

@@ -11,9 +11,6 @@
 
 #include "key_file.h"
 
-/* No version of a key is 0 or this one; the server's ENCRYPTION_KEY_VERSION_INVALID. */
-#define NO_VERSION UINT32_MAX
-
 struct keys;
 
 enum keys_log_level { KEYS_NOTE, KEYS_ERROR };
@@ -56,8 +53,8 @@ enum keys_result keys_get(struct keys *keys, uint32_t key_id, uint32_t version, 
                           unsigned int *len);
 
 /* Adds a version to a key, or with KEYS_ALL to every key: to all of them or, where that fails, to
- * none. It fails too where keys_get was asked for a version that is not there: the key file is older
- * than the data. 1: done; 0: failed. */
+ * none. It fails too where keys_get was asked for a version that is not there: see missing_key.h.
+ * 1: done; 0: failed. */
 #define KEYS_ALL 0
 int keys_rotate(struct keys *keys, uint32_t key_id, struct trouble *trouble);
 

@@ -277,24 +277,38 @@ fn errors_are_told_once() {
         "init",
         "latest:1",
         "latest:101",
+        "latest:102",
         "latest:101",
-        "latest:101",
+        "latest:102",
+        "latest:102",
         "status",
         "deinit",
     ];
     let said = steps(&site, &asked);
-    assert_eq!(said.len(), 8, "{said:#?}");
-    let why = "log kmsbox: key 101 version 1 cannot be made, CMK alias/tenants: ";
-    assert!(said[2].starts_with(why), "{}", said[2]);
-    assert!(said[2].ends_with("(KMS_ERR_DISABLED)"), "{}", said[2]);
-    assert_eq!(said[3..6], ["latest -1", "latest -1", "latest -1"]);
-    let last = &said[2]["log kmsbox: ".len()..];
+    assert_eq!(said.len(), 11, "{said:#?}");
+    for (told, key) in [(2, 101), (4, 102)] {
+        let why = format!("log kmsbox: key {key} version 1 cannot be made, CMK alias/tenants: ");
+        assert!(said[told].starts_with(&why), "{}", said[told]);
+        assert!(said[told].ends_with("(KMS_ERR_DISABLED)"), "{}", said[told]);
+        assert_eq!(said[told + 1], "latest -1");
+    }
+    assert_eq!(said[6..9], ["latest -1", "latest -1", "latest -1"]);
+    let last = &said[4]["log kmsbox: ".len()..];
     assert_eq!(
-        said[6],
+        said[9],
         format!(
             "status keys=1 key_versions=1 keys_served=0 keys_refused=0 key_versions_made=1 \
-             blobs_rewrapped=0 errors=3 last_error=[{last}]"
+             blobs_rewrapped=0 errors=5 last_error=[{last}]"
         )
+    );
+    // Another one between them, told before, is the last one then.
+    let asked = ["init", "latest:101", "latest:102", "latest:101", "status"];
+    let said = steps(&site, &asked);
+    let first = &said[1]["log kmsbox: ".len()..];
+    let status = said.last().expect("it was asked for");
+    assert!(
+        status.ends_with(&format!("errors=3 last_error=[{first}]")),
+        "{said:#?}"
     );
 }
 

@@ -304,6 +304,34 @@ fn a_full_disk() {
 }
 
 #[test]
+fn no_more_open_files() {
+    if !can_build() {
+        return;
+    }
+    let site = Site::without_data();
+    let file = site.path("mariadb.keys");
+    steps(&site, &["init", "latest:1", "deinit"]);
+    let (mut failed, mut done) = (0, 0);
+    for limit in 4..24 {
+        let before = fs::read(&file).expect("it is there");
+        let mut limited = Command::new("sh");
+        let set = format!("ulimit -n {limit}; exec \"$0\" \"$@\"");
+        limited.args(["-c", &set]).arg(harness());
+        let output = call(limited, &site, &["init", "rotate:1", "deinit"]);
+        let told = |what: &str| output.stdout.lines().any(|line| line.starts_with(what));
+        if !told("init 0") {
+            continue;
+        }
+        // Whatever it was that could not be opened: what failed has changed nothing.
+        let same = fs::read(&file).expect("it is there") == before;
+        assert_eq!(same, told("client "), "{limit}: {output:?}");
+        failed += usize::from(same);
+        done += usize::from(!same);
+    }
+    assert!(failed > 0 && done > 0, "{failed} failed, {done} were done");
+}
+
+#[test]
 fn killed_while_writing() {
     if !can_build() {
         return;
