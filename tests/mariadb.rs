@@ -28,6 +28,6 @@ use support::{Need, need};
 #[track_caller]
 fn can_build() -> bool {
     // Each one is asked for, so that each one that is missing is named.
-    let needs = [Need::MariaDb, Need::Make, Need::PkgConfig].map(need);
+    let needs = [Need::MariaDb, Need::Make, Need::PkgConfig].map(|each| need(each));
     needs.iter().all(|there| *there)
 }

@@ -191,12 +191,18 @@ pub fn python() -> PathBuf {
     std::env::var_os("KMSBOX_PYTHON").map_or_else(|| PathBuf::from("python3"), PathBuf::from)
 }
 
-/// `program::test`, as `cargo test --test program test` takes it. The test harness names each test's thread after it, except where it runs them
-/// all on the main thread; then the place of the call tells enough.
+/// `program::test`, as `cargo test --test program test` takes it. The test harness names each test's
+/// thread after it, except where it runs them all on the main thread; then the place of the call tells
+/// enough.
 fn test_name(caller: &Location<'_>) -> String {
     // Modules of a test program lie in a folder of its name.
     let file = Path::new(caller.file());
     let parts: Vec<_> = file.iter().map(|part| part.to_string_lossy()).collect();
+    assert!(
+        parts.iter().any(|part| part == "tests"),
+        "{}: call need by its name, or nobody learns which test asked",
+        file.display()
+    );
     let program = match &parts[..] {
         [.., tests, program, _] if tests == "tests" && program != "support" => program.to_string(),
         [.., file] => file.trim_end_matches(".rs").to_owned(),
