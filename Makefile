@@ -27,6 +27,10 @@ LIBDIR = $(PREFIX)/lib
 INCLUDEDIR = $(PREFIX)/include
 MANDIR = $(PREFIX)/share/man
 
+# Others spell them small; passed over, they would put things where nobody asked for them.
+$(foreach name,prefix bindir libdir includedir mandir,$(if $(findstring command,$(origin $(name))), \
+	$(error kmsbox: write $(shell echo $(name) | tr a-z A-Z)=$($(name)), in capitals)))
+
 VERSION := $(shell sed -n '/^version = /{s/.*"\(.*\)".*/\1/p;q;}' Cargo.toml)
 
 # A directory changes when a file in it comes or goes.
@@ -132,13 +136,13 @@ deb: $(call escape,$(LIBRARY)) $(call escape,$(COMMAND))
 wheel: $(call escape,$(LIBRARY))
 	@bindings/python/build-wheel --library "$(DIST)/libkmsbox.so" --out "$(TARGET)/wheel"
 
-demo: build
+demo: $(call escape,$(LIBRARY))
 	@$(call program,demo,c_examples/demo.c)
 	@rm -rf "$(TARGET)/demo" && mkdir -m 700 "$(TARGET)/demo"
 	@KMSBOX_DEMO_BIN="$(PROGRAMS)/demo" KMSBOX_DEMO_DIR="$(TARGET)/demo" sh c_examples/demo.sh
 
 # What needs more than kmsbox is built where the headers for that are.
-examples: build
+examples: $(call escape,$(LIBRARY))
 	@$(call program,data_key,c_examples/data_key.c)
 	@$(call program,demo,c_examples/demo.c)
 	@$(call optional,encrypt_file,c_examples/encrypt_file.c,-lcrypto,openssl/evp.h)

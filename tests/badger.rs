@@ -14,7 +14,9 @@ use std::sync::OnceLock;
 use std::time::Instant;
 
 use support::go::{go_ok, gofmt, passed};
-use support::{Need, Output, installed, need, root, run, run_ok, scratch_dir, spawn};
+use support::{
+    Need, Output, contains, installed, kmsbox, need, root, run, run_ok, scratch_dir, spawn,
+};
 use tempfile::TempDir;
 
 const RECORDS: usize = 500;
@@ -58,14 +60,7 @@ impl Place {
 
     /// The operator's command.
     fn kmsbox(&self, arguments: &[&str]) -> String {
-        let mut command = Command::new(installed().bin.join("kmsbox"));
-        command
-            .args(arguments)
-            .current_dir(self.0.path())
-            .env("LD_LIBRARY_PATH", &installed().lib)
-            .env("KMSBOX_KEYSTORE", "keystore")
-            .env("KMSBOX_ROOT_KEY", "file:root.key");
-        run_ok(&mut command).stdout
+        run_ok(kmsbox(self.0.path()).args(arguments)).stdout
     }
 
     /// The program of the example.
@@ -147,12 +142,6 @@ fn records() -> String {
         writeln!(lines, "order{at}=customer{at}").expect("a String takes it");
     }
     lines
-}
-
-fn contains(bytes: &[u8], text: &str) -> bool {
-    bytes
-        .windows(text.len())
-        .any(|window| window == text.as_bytes())
 }
 
 #[test]

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
-use support::{Link, Need, Output, compile, need, root, run, run_ok, scratch_dir};
+use support::{Link, Need, Output, compile, contains, need, root, run, run_ok, scratch_dir};
 use tempfile::TempDir;
 
 /// Exit statuses of encrypt_file.c and partitions.c.
@@ -123,10 +123,7 @@ impl Place {
     fn assert_nowhere(&self, secret: &[u8]) {
         for name in self.files() {
             let bytes = self.read(&name);
-            assert!(
-                !bytes.windows(secret.len()).any(|window| window == secret),
-                "{name} has plaintext in it"
-            );
+            assert!(!contains(&bytes, secret), "{name} has plaintext in it");
         }
     }
 

@@ -9,7 +9,7 @@ mod warehouse;
 
 use std::fs;
 
-use support::run_ok;
+use support::{contains, run_ok};
 use warehouse::{CSV, DATA, MATERIAL, Warehouse, can_run, refused};
 
 #[test]
@@ -62,8 +62,7 @@ fn nothing_can_be_read_in_the_files() {
             &numbers[0],
             &numbers[1],
         ] {
-            let found = bytes.windows(text.len()).any(|window| window == text);
-            assert!(!found, "{name}: {text:?}");
+            assert!(!contains(&bytes, text), "{name}: {text:?}");
         }
     }
     // The same search finds them where they are said to be in the clear.
@@ -81,8 +80,7 @@ fn nothing_can_be_read_in_the_files() {
         (&numbers[0], true),
         (b"example.org", false),
     ] {
-        let found = bytes.windows(text.len()).any(|window| window == text);
-        assert_eq!(found, there, "{text:?}");
+        assert_eq!(contains(&bytes, text), there, "{text:?}");
     }
 }
 

@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use shop::*;
-use support::{STRICT, compiler_for, root, run, run_ok, scratch_dir};
+use support::{STRICT, compiler_for, contains, root, run, run_ok, scratch_dir};
 
 /// Enough for several SST files of a memtable of 256 KiB.
 const MANY: usize = 20_000;
@@ -75,10 +75,7 @@ fn nothing_on_the_disk_is_readable() {
     ];
     for file in &files {
         for text in plain {
-            let there = file
-                .bytes
-                .windows(text.len())
-                .any(|at| at == text.as_bytes());
+            let there = contains(&file.bytes, text);
             assert!(!there, "{} has {text:?} in it", file.path);
         }
         assert_eq!(file.slot(0), file.slot(1), "{}", file.path);

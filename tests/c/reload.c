@@ -1,5 +1,5 @@
 /* Loads and unloads the library (its path is the argument) many times, using it in between, as a
- * host does with a plug-in that links it. The library marks itself as not to be unloaded: its fork
+ * host does with a plugin that links it. The library marks itself as not to be unloaded: its fork
  * handlers and the thread-local state of Rust would be left pointing at nothing. */
 #include <kmsbox.h>
 

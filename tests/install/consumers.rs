@@ -8,7 +8,7 @@ use std::process::Command;
 
 use super::{VERSION, against, copied, install};
 use crate::support::{
-    Installed, Need, STRICT, compiler_for, installed, need, run, run_ok, scratch_dir,
+    Installed, Need, STRICT, compiler_for, contains, installed, need, run, run_ok, scratch_dir,
 };
 
 /// How a program is linked.
@@ -85,8 +85,7 @@ fn says(program: &Path, place: &Installed, directory: &Path, expected: &str) {
 /// By the program's own list, which a loader without the library could not resolve.
 fn needs_the_shared_library(program: &Path) -> bool {
     let bytes = fs::read(program).expect("it was compiled");
-    let name = b"libkmsbox.so";
-    bytes.windows(name.len()).any(|window| window == name)
+    contains(&bytes, "libkmsbox.so")
 }
 
 #[test]

@@ -281,6 +281,7 @@ fn a_place_that_cannot_be_written_down_is_refused() {
         (&["PREFIX=/a;b"], "PREFIX has a character"),
         (&["PREFIX=/it's"], "PREFIX has a character"),
         (&["PREFIX=/a\\b"], "PREFIX has a character"),
+        (&["prefix=/a"], "write PREFIX=/a"),
     ] {
         make_refuses(&[&["install"], arguments].concat(), says);
         make_refuses(&[&["uninstall"], arguments].concat(), says);

@@ -1,5 +1,5 @@
 /* Opens the library (its path is the argument), uses it and closes it, 2000 times, each in a thread of its
- * own that ends only then, as a host does with plug-ins that link it: nothing may grow, be it memory,
+ * own that ends only then, as a host does with plugins that link it: nothing may grow, be it memory,
  * mappings or open files. Linked with nothing but the C library. */
 #include <kmsbox.h>
 

@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::support::{Output, Running, installed, root, run, run_ok, scratch_dir, spawn};
+use crate::support::{
+    Output, Running, contains, installed, kmsbox, root, run, run_ok, scratch_dir, spawn,
+};
 
 /// How long a server may take to come up or go down.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -170,14 +172,8 @@ impl Site {
 
     /// The command `kmsbox` on this keystore.
     pub fn kmsbox_command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(installed().bin.join("kmsbox"));
-        command
-            .args(arguments)
-            .env("KMSBOX_KEYSTORE", self.path("keystore"))
-            .env(
-                "KMSBOX_ROOT_KEY",
-                format!("file:{}", self.path("root.key").display()),
-            );
+        let mut command = kmsbox(self.scratch.path());
+        command.args(arguments);
         command
     }
 
@@ -444,5 +440,5 @@ fn plugin_dir() -> String {
 
 fn holds(path: &Path, bytes: &[u8]) -> bool {
     let content = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    content.windows(bytes.len()).any(|window| window == bytes)
+    contains(&content, bytes)
 }

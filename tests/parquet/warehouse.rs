@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Need, Output, installed, need, python, root, run, run_ok, scratch_dir};
+use crate::support::{
+    Need, Output, installed, kmsbox, need, python, root, run, run_ok, scratch_dir,
+};
 
 pub const CSV: &str = "\"number\",\"total\",\"name\",\"email\"\n\
     1,31415926,\"Ada Lovelace\",\"ada@example.org\"\n\
@@ -55,14 +57,7 @@ impl Warehouse {
     /// The command, which must succeed; what it printed.
     #[track_caller]
     pub fn kmsbox(&self, arguments: &[&str]) -> String {
-        let output = run_ok(
-            Command::new(installed().bin.join("kmsbox"))
-                .args(arguments)
-                .env("KMSBOX_KEYSTORE", "keystore")
-                .env("KMSBOX_ROOT_KEY", "file:root.key")
-                .env("LD_LIBRARY_PATH", &installed().lib)
-                .current_dir(self.path()),
-        );
+        let output = run_ok(kmsbox(self.path()).args(arguments));
         output.stdout.trim().to_owned()
     }
 

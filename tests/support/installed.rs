@@ -55,6 +55,16 @@ pub fn installed() -> &'static Installed {
     })
 }
 
+/// The command, as it is used in a folder that has its keystore and its root key, or gets them by `init`.
+pub fn kmsbox(folder: &Path) -> Command {
+    let mut command = Command::new(installed().bin.join("kmsbox"));
+    command
+        .current_dir(folder)
+        .env("KMSBOX_KEYSTORE", "keystore")
+        .env("KMSBOX_ROOT_KEY", "file:root.key");
+    command
+}
+
 /// `make` at the top of the repository, which builds where the tests are built.
 pub fn make(arguments: &[&str]) -> Command {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"))

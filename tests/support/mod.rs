@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-pub use installed::{Installed, installed, make, make_ok};
+pub use installed::{Installed, installed, kmsbox, make, make_ok};
 pub use need::{Need, need, python};
 pub use process::{LIMIT, Output, Running, run, run_ok, run_within, spawn};
 
@@ -150,6 +150,12 @@ pub fn tool(variable: &str, usual: &str) -> Command {
     let mut command = Command::new(words.next().unwrap_or(usual));
     command.args(words);
     command
+}
+
+/// Whether some bytes have others in them.
+pub fn contains(bytes: &[u8], part: impl AsRef<[u8]>) -> bool {
+    let part = part.as_ref();
+    bytes.windows(part.len()).any(|window| window == part)
 }
 
 /// A directory that only this user may enter, removed with the value.
