@@ -145,11 +145,15 @@ fn the_types() {
         "import kmsbox\n\
          client = kmsbox.Client(keystore='k', root_key=bytearray(32))\n\
          reveal_type(client.generate_data_key('k').plaintext)\n\
-         reveal_type(client.decrypt(b'', plaintext=bytearray(9)).plaintext)\n\
+         reveal_type(client.decrypt(b'', expected_key_id='k', plaintext=bytearray(9)).plaintext)\n\
          reveal_type(client.describe_key('k').creation_date)\n\
          client.describe_key(key='k')\n\
          client.create_key(description=1)\n\
-         client.generate_data_key('k', plaintext=b'')\n",
+         client.generate_data_key('k', plaintext=b'')\n\
+         reveal_type(client.decrypt(b'', expected_key_id=kmsbox.ANY_KEY).plaintext)\n\
+         stored: str | None = None\n\
+         client.decrypt(b'')\n\
+         client.decrypt(b'', expected_key_id=stored)\n",
     )
     .unwrap();
     let mut mypy = clean(&python);
@@ -166,6 +170,9 @@ fn the_types() {
         "program.py:6: error: ",
         "program.py:7: error: Argument \"description\"",
         "program.py:8: error: ",
+        "program.py:9: note: Revealed type is \"kmsbox._secret.Secret\"",
+        "program.py:11: error: ",
+        "program.py:12: error: ",
     ] {
         assert!(output.stdout.contains(line), "{line}\n{}", output.stdout);
     }

@@ -41,8 +41,8 @@ fn a_wrong_piece_of_python_is_found() {
         let place = Place::with_root_key();
         ended_well(&run(&mut run_python(&Block::of("python", text), &place)))
     };
-    tried("with client.decrypt(blob, {'table': 'orders'}) as key:\n    assert len(key.plaintext) == 32\n").unwrap();
-    let refused = tried("\nclient.decrypt(blob)\n").unwrap_err();
+    tried("with client.decrypt(blob, {'table': 'orders'}, expected_key_id=key_id) as key:\n    assert len(key.plaintext) == 32\n").unwrap();
+    let refused = tried("\nclient.decrypt(blob, expected_key_id=key_id)\n").unwrap_err();
     assert!(refused.contains("KMS_ERR_CIPHERTEXT_INVALID"), "{refused}");
     assert!(refused.contains("\"test.md\", line 2"), "{refused}");
     assert!(tried("import kmsbox\nassert False\n").is_err());

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
-from kmsbox import Status
+from kmsbox import ANY_KEY, Status
 
 #: Every step with its checks.
 CHECKS: dict[str, set[str]] = {
@@ -120,6 +120,11 @@ class Arguments:
             raise BadList(f"{name} is given twice")
         self.pairs = [pair for pair in self.pairs if pair[0] != name]
         return found[0] if found else None
+
+    def expected_key_id(self) -> Any:
+        """The CMK that a blob must be under; any, where none is given."""
+        given = self.text("expected_key_id")
+        return ANY_KEY if given is None else given
 
     def number(self, name: str) -> Any:
         """A number, or None."""

@@ -208,7 +208,7 @@ def step_decrypt(case: Case, given: Arguments) -> Performed:
         with case.opened().decrypt(
             given.blob(),
             given.context(),
-            expected_key_id=given.text("expected_key_id"),
+            expected_key_id=given.expected_key_id(),
             plaintext=room,
         ) as answer:
             content = answer.content.name.lower()
@@ -234,7 +234,7 @@ def step_re_encrypt(case: Case, given: Arguments) -> Performed:
         given.text("destination_key_id"),
         source_encryption_context=given.context("source_context"),
         destination_encryption_context=given.context("destination_context"),
-        expected_key_id=given.text("expected_key_id"),
+        expected_key_id=given.expected_key_id(),
         rewrapped=given.buffer("blob_capacity"),
     )
     return ciphertext(answer), answer.request_id
@@ -265,7 +265,7 @@ def step_re_encrypt_many(case: Case, given: Arguments) -> Performed:
         given.text("destination_key_id"),
         source_encryption_context=given.context("source_context"),
         destination_encryption_context=given.context("destination_context"),
-        expected_key_id=given.text("expected_key_id"),
+        expected_key_id=given.expected_key_id(),
     )
     fields = versions(answer)
     for number, blob in enumerate(answer.ciphertext_blobs):

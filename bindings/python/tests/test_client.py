@@ -127,7 +127,7 @@ class Closing(TestCase):
             lambda: client.create_key(),
             lambda: client.generate_data_key(cmk),
             lambda: client.generate_data_keys(cmk, 2),
-            lambda: client.decrypt(bytes(142)),
+            lambda: client.decrypt(bytes(142), expected_key_id=cmk),
             lambda: client.call("ListKeys"),
             lambda: client.request("Action=ListKeys"),
             lambda: list(client.iter_keys()),
@@ -288,10 +288,12 @@ class Requests(TestCase):
     def test_text_comes_back_as_text(self) -> None:
         client, cmk = self.with_cmk()
         answer = client.call("Encrypt", KeyId=cmk, Plaintext="grüße")
-        with client.decrypt(base64.b64decode(answer["CiphertextBlob"])) as opened:
+        blob = base64.b64decode(answer["CiphertextBlob"])
+        with client.decrypt(blob, expected_key_id=cmk) as opened:
             self.assertIs(opened.content, kmsbox.Content.TEXT)
             self.assertEqual(str(opened.plaintext.view, "utf-8"), "grüße")
-        with client.decrypt(client.encrypt(cmk, b"\xff").ciphertext_blob) as opened:
+        blob = client.encrypt(cmk, b"\xff").ciphertext_blob
+        with client.decrypt(blob, expected_key_id=cmk) as opened:
             self.assertIs(opened.content, kmsbox.Content.BYTES)
 
     def test_a_request_as_it_stands(self) -> None:

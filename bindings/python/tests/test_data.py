@@ -12,13 +12,21 @@ from typing import Any
 from support import CONTEXT, TestCase, address, memory
 
 import kmsbox
-from kmsbox import Secret, Status
+from kmsbox import ANY_KEY, Secret, Status
 
 
-class DataKeys(TestCase):
+class WithCmk(TestCase):
+    """A test with a client and a CMK."""
+
     def setUp(self) -> None:
         self.kms, self.cmk = self.with_cmk()
 
+    def decrypt(self, blob: Any, context: Any = None, **given: Any) -> Any:
+        """Opens a blob that is under the CMK."""
+        return self.kms.decrypt(blob, context, expected_key_id=self.cmk, **given)
+
+
+class DataKeys(WithCmk):
     def test_a_data_key_comes_back_from_its_blob(self) -> None:
         with self.kms.generate_data_key("alias/orders", CONTEXT) as key:
             self.assertEqual(
@@ -32,7 +40,7 @@ class DataKeys(TestCase):
                 self.assertNotEqual(bytes(again.plaintext.view), bytes(32))
             other = {"table": "people"}
             error = self.refused(
-                Status.CIPHERTEXT_INVALID, self.kms.decrypt, key.ciphertext_blob, other
+                Status.CIPHERTEXT_INVALID, self.decrypt, key.ciphertext_blob, other
             )
             self.assertIsInstance(error, kmsbox.BlobError)
         self.assertTrue(key.plaintext.wiped)
@@ -49,7 +57,7 @@ class DataKeys(TestCase):
             with self.kms.generate_data_key(self.cmk, **given) as key:
                 self.assertEqual((len(key.plaintext), key.plaintext_len), (length, length))
                 self.assertEqual(len(key.ciphertext_blob), length + 110)
-                with self.kms.decrypt(key.ciphertext_blob) as again:
+                with self.decrypt(key.ciphertext_blob) as again:
                     self.assertEqual(again.plaintext, key.plaintext)
         for given in (
             {"number_of_bytes": 1025},
@@ -66,7 +74,7 @@ class DataKeys(TestCase):
 
     def test_without_plaintext(self) -> None:
         made = self.kms.generate_data_key_without_plaintext(self.cmk, CONTEXT, number_of_bytes=20)
-        with self.kms.decrypt(made.ciphertext_blob, CONTEXT) as opened:
+        with self.decrypt(made.ciphertext_blob, CONTEXT) as opened:
             self.assertEqual(len(opened.plaintext), 20)
 
     def test_rewrapping(self) -> None:
@@ -82,26 +90,22 @@ class DataKeys(TestCase):
             )
             self.assertEqual(moved.key_version_id, version)
             self.assertNotEqual(moved.key_version_id, key.key_version_id)
-            with self.kms.decrypt(moved.ciphertext_blob, other) as again:
+            with self.decrypt(moved.ciphertext_blob, other) as again:
                 self.assertEqual(again.plaintext, key.plaintext)
         # Both contexts are to be given: a blob that is bound to none is never made by oversight.
-        with self.assertRaises(TypeError):
-            self.kms.re_encrypt(moved.ciphertext_blob, self.cmk)  # type: ignore[call-arg]
-
-    def test_the_expected_cmk(self) -> None:
-        other = self.kms.create_key().key_id
-        blob = self.kms.encrypt(self.cmk, b"key").ciphertext_blob
-        error = self.refused(Status.KEY_MISMATCH, self.kms.decrypt, blob, expected_key_id=other)
-        self.assertIsInstance(error, kmsbox.KeyMismatchError)
+        with self.assertRaisesRegex(TypeError, "'source_enc.*' and 'destination_enc"):
+            self.kms.re_encrypt(  # type: ignore[call-arg]
+                moved.ciphertext_blob, self.cmk, expected_key_id=self.cmk
+            )
 
     def test_the_states_of_a_cmk(self) -> None:
         blob = self.kms.encrypt(self.cmk, b"key").ciphertext_blob
         self.kms.disable_key(self.cmk)
-        error = self.refused(Status.DISABLED, self.kms.decrypt, blob)
+        error = self.refused(Status.DISABLED, self.decrypt, blob)
         self.assertIsInstance(error, kmsbox.DisabledError)
         self.assertIsInstance(error, kmsbox.WrongStateError)
         self.kms.schedule_key_deletion(self.cmk, 7)
-        error = self.refused(Status.PENDING_DELETION, self.kms.decrypt, blob)
+        error = self.refused(Status.PENDING_DELETION, self.decrypt, blob)
         self.assertIsInstance(error, kmsbox.WrongStateError)
 
     def test_many_at_once(self) -> None:
@@ -109,7 +113,7 @@ class DataKeys(TestCase):
             self.assertEqual((len(keys), keys.key_length, keys.plaintext_len), (100, 16, 1600))
             seen = set()
             for plaintext, blob in keys:
-                with self.kms.decrypt(blob, CONTEXT) as opened:
+                with self.decrypt(blob, CONTEXT) as opened:
                     self.assertEqual(opened.plaintext, plaintext)
                     seen.add(bytes(plaintext))
             self.assertEqual(len(seen), 100)
@@ -142,6 +146,7 @@ class DataKeys(TestCase):
         given: Any = {
             "source_encryption_context": CONTEXT,
             "destination_encryption_context": CONTEXT,
+            "expected_key_id": self.cmk,
         }
         done = self.kms.re_encrypt_many((blob for blob in blobs), self.cmk, **given)
         ok = Status.OK
@@ -149,7 +154,7 @@ class DataKeys(TestCase):
         self.assertEqual(done.statuses, expected)
         for old, new in zip(blobs, done.ciphertext_blobs):
             if new is not None:
-                with self.kms.decrypt(old, CONTEXT) as one, self.kms.decrypt(new, CONTEXT) as two:
+                with self.decrypt(old, CONTEXT) as one, self.decrypt(new, CONTEXT) as two:
                     self.assertEqual(one.plaintext, two.plaintext)
         self.assertEqual(
             [new is None for new in done.ciphertext_blobs], [one != ok for one in expected]
@@ -169,14 +174,12 @@ class DataKeys(TestCase):
             self.cmk, b"key", {"ü": 'a"\n', "": "\x7f\U0001f511"}
         ).ciphertext_blob
         same = '{"":"\x7f\U0001f511", "\\u00fc":"a\\"\\n"}'
-        self.kms.decrypt(blob, same).wipe()
-        self.kms.decrypt(
-            blob, kmsbox.encryption_context({"": "\x7f\U0001f511", "ü": 'a"\n'})
-        ).wipe()
+        self.decrypt(blob, same).wipe()
+        self.decrypt(blob, kmsbox.encryption_context({"": "\x7f\U0001f511", "ü": 'a"\n'})).wipe()
         none = self.kms.encrypt(self.cmk, b"key").ciphertext_blob
         empty: Any
         for empty in ({}, "{}", "", None):
-            self.kms.decrypt(none, empty).wipe()
+            self.decrypt(none, empty).wipe()
         # The longest there can be: 8192 characters that take most room in JSON.
         self.kms.encrypt(self.cmk, b"key", {"a": "\U0001f511" * (8192 - 8)})
         wrong: Any
@@ -217,10 +220,82 @@ class DataKeys(TestCase):
             self.refused(Status.MISSING_PARAMETER, self.kms.generate_data_key, missed)
 
 
-class Buffers(TestCase):
-    def setUp(self) -> None:
-        self.kms, self.cmk = self.with_cmk()
+class ExpectedCmk(WithCmk):
+    """Which CMK a blob must be under has to be said, to every function that opens blobs."""
 
+    def setUp(self) -> None:
+        super().setUp()
+        self.other = self.kms.create_key().key_id
+        self.blob = self.kms.encrypt(self.cmk, b"key").ciphertext_blob
+        moving: Any = {"source_encryption_context": None, "destination_encryption_context": None}
+
+        def decrypt(**given: Any) -> bytes:
+            return self.opened(self.blob, **given)
+
+        def re_encrypt(**given: Any) -> bytes:
+            moved = self.kms.re_encrypt(self.blob, self.other, **moving, **given)
+            return self.opened(moved.ciphertext_blob, expected_key_id=self.other)
+
+        def re_encrypt_many(**given: Any) -> bytes:
+            done = self.kms.re_encrypt_many([self.blob], self.other, **moving, **given)
+            self.assertEqual(done.statuses, [Status.OK])
+            return self.opened(done.ciphertext_blobs[0], expected_key_id=self.other)
+
+        #: Each gives the plaintext that came through.
+        self.functions = (decrypt, re_encrypt, re_encrypt_many)
+
+    def opened(self, blob: Any, **given: Any) -> bytes:
+        with self.kms.decrypt(blob, **given) as answer:
+            return bytes(answer.plaintext.view)
+
+    def test_its_id_or_its_alias(self) -> None:
+        for function in self.functions:
+            for name in (self.cmk, "alias/orders"):
+                self.assertEqual(function(expected_key_id=name), b"key")
+
+    def test_another_one_is_refused(self) -> None:
+        decrypt, re_encrypt, _ = self.functions
+        for function in (decrypt, re_encrypt):
+            error = self.refused(Status.KEY_MISMATCH, function, expected_key_id=self.other)
+            self.assertIsInstance(error, kmsbox.KeyMismatchError)
+        under_other = self.kms.encrypt(self.other, b"key").ciphertext_blob
+        done = self.kms.re_encrypt_many(
+            [self.blob, under_other],
+            self.cmk,
+            source_encryption_context=None,
+            destination_encryption_context=None,
+            expected_key_id=self.other,
+        )
+        self.assertEqual(done.statuses, [Status.KEY_MISMATCH, Status.OK])
+        self.assertIsNone(done.ciphertext_blobs[0])
+
+    def test_any(self) -> None:
+        for function in self.functions:
+            self.assertEqual(function(expected_key_id=ANY_KEY), b"key")
+
+    def test_it_is_not_left_out(self) -> None:
+        for function in self.functions:
+            with self.assertRaisesRegex(TypeError, "missing .* argument: 'expected_key_id'"):
+                function()
+
+    def test_none_and_no_text_are_not_any(self) -> None:
+        for function in self.functions:
+            with self.assertRaisesRegex(TypeError, "expected_key_id .*not None; write kmsbox.ANY"):
+                function(expected_key_id=None)
+            self.refused(Status.MISSING_PARAMETER, function, expected_key_id="")
+            for wrong in (b"", self.cmk.encode(), 0, False, kmsbox.AnyKey):
+                with self.assertRaisesRegex(TypeError, "expected_key_id must be str or kmsbox.ANY"):
+                    function(expected_key_id=wrong)
+
+    def test_any_is_one_and_says_what_it_is(self) -> None:
+        pickled = pickle.dumps(ANY_KEY)
+        for same in (copy.copy(ANY_KEY), copy.deepcopy(ANY_KEY), pickle.loads(pickled)):
+            self.assertIs(same, ANY_KEY)
+        self.assertEqual(list(kmsbox.AnyKey), [ANY_KEY])
+        self.assertEqual((repr(ANY_KEY), f"{ANY_KEY}"), ("kmsbox.ANY_KEY", "kmsbox.ANY_KEY"))
+
+
+class Buffers(WithCmk):
     def test_any_bytes_go_in(self) -> None:
         secret = Secret(4)
         secret.view[:] = b"\1\2\3\4"
@@ -239,11 +314,11 @@ class Buffers(TestCase):
         ):
             blob = self.kms.encrypt(self.cmk, plaintext).ciphertext_blob
             for given in (blob, bytearray(blob), memoryview(blob)):
-                with self.kms.decrypt(given) as opened:
+                with self.decrypt(given) as opened:
                     self.assertEqual(opened.plaintext, b"\1\2\3\4")
         for wrong in ("text", 4, None, [1, 2]):
             self.assertRaises(TypeError, self.kms.encrypt, self.cmk, wrong)
-            self.assertRaises(TypeError, self.kms.decrypt, wrong)
+            self.assertRaises(TypeError, self.decrypt, wrong)
         error = self.refused(
             Status.INVALID_ARGUMENT, self.kms.encrypt, self.cmk, memoryview(b"\1\2\3\4")[::2]
         )
@@ -255,14 +330,14 @@ class Buffers(TestCase):
                 Status.INVALID_PARAMETER, self.kms.encrypt, self.cmk, memoryview(bytes(length))
             )
         for length in (0, 1, 110, 111, 6255, 100000):
-            self.refused(Status.NOT_A_BLOB, self.kms.decrypt, bytes(length))
+            self.refused(Status.NOT_A_BLOB, self.decrypt, bytes(length))
 
     def test_no_more_is_read_than_there_is(self) -> None:
         class Long(bytes):
             def __len__(self) -> int:
                 return 4000
 
-        with self.kms.decrypt(self.kms.encrypt(self.cmk, Long(b"key")).ciphertext_blob) as opened:
+        with self.decrypt(self.kms.encrypt(self.cmk, Long(b"key")).ciphertext_blob) as opened:
             self.assertEqual(opened.plaintext, b"key")
 
     def test_the_callers_buffer_is_filled_in_place(self) -> None:
@@ -270,7 +345,7 @@ class Buffers(TestCase):
             buffer, larger = make(32), make(40)
             with self.kms.generate_data_key(self.cmk, plaintext=buffer) as key:
                 self.assertIs(key.plaintext, buffer)
-                found = self.kms.decrypt(key.ciphertext_blob, plaintext=larger)
+                found = self.decrypt(key.ciphertext_blob, plaintext=larger)
                 self.assertEqual(found.plaintext_len, 32)
                 self.assertEqual(self.bytes(larger)[:32], self.bytes(buffer))
                 self.assertNotEqual(self.bytes(buffer), bytes(32))
@@ -304,7 +379,7 @@ class Buffers(TestCase):
             self.assertEqual(blob, key.ciphertext_blob)
             short = bytearray(length)
             refused = self.refused(
-                Status.BUFFER_TOO_SMALL, self.kms.decrypt, key.ciphertext_blob, plaintext=short
+                Status.BUFFER_TOO_SMALL, self.decrypt, key.ciphertext_blob, plaintext=short
             )
             self.assertEqual(refused.needed, {"plaintext": 32})
             self.assertEqual(short, bytes(length))
@@ -313,8 +388,14 @@ class Buffers(TestCase):
         room = bytearray(150)
         made = self.kms.encrypt(self.cmk, b"key", ciphertext_blob=room)
         self.assertEqual(room[:113], made.ciphertext_blob)
-        none: Any = {"source_encryption_context": None, "destination_encryption_context": None}
-        moved = self.kms.re_encrypt(made.ciphertext_blob, self.cmk, **none, rewrapped=room)
+        moved = self.kms.re_encrypt(
+            made.ciphertext_blob,
+            self.cmk,
+            source_encryption_context=None,
+            destination_encryption_context=None,
+            expected_key_id=self.cmk,
+            rewrapped=room,
+        )
         self.assertEqual(room[:113], moved.ciphertext_blob)
         made = self.kms.generate_data_key_without_plaintext(self.cmk, ciphertext_blob=room)
         self.assertEqual(room[:142], made.ciphertext_blob)
@@ -361,7 +442,7 @@ class Buffers(TestCase):
         blob = bytearray(self.kms.encrypt(self.cmk, b"k" * 32).ciphertext_blob)
         blob[-1] ^= 1
         buffer = bytearray(b"x" * 32)
-        self.refused(Status.CIPHERTEXT_INVALID, self.kms.decrypt, blob, plaintext=buffer)
+        self.refused(Status.CIPHERTEXT_INVALID, self.decrypt, blob, plaintext=buffer)
         self.assertEqual(buffer, bytes(32))
 
     def test_a_buffer_cannot_be_resized_during_a_call(self) -> None:
@@ -392,7 +473,7 @@ class Buffers(TestCase):
             self.kms.generate_data_key(self.cmk),
             self.kms.generate_data_key(self.cmk, plaintext=buffer),
             self.kms.generate_data_keys(self.cmk, 1),
-            self.kms.decrypt(self.kms.encrypt(self.cmk, b"k" * 32).ciphertext_blob),
+            self.decrypt(self.kms.encrypt(self.cmk, b"k" * 32).ciphertext_blob),
         ):
             plain: Any = key.plaintext
             secret = bytes(getattr(plain, "view", plain))

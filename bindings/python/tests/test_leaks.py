@@ -48,9 +48,10 @@ class Leaks(TestCase):
 
         def work() -> None:
             key = client.generate_data_key(cmk, CONTEXT)
-            client.decrypt(key.ciphertext_blob, CONTEXT, plaintext=buffer)
+            blob = key.ciphertext_blob
+            client.decrypt(blob, CONTEXT, expected_key_id=cmk, plaintext=buffer)
             # Not wiped by hand: it goes with its last reference.
-            client.decrypt(memoryview(key.ciphertext_blob), CONTEXT)
+            client.decrypt(memoryview(blob), CONTEXT, expected_key_id=cmk)
 
         self.assertNothingStays(work, 10000)
 
@@ -59,7 +60,7 @@ class Leaks(TestCase):
 
         def work() -> None:
             for call in (
-                lambda: client.decrypt(bytes(142), CONTEXT),
+                lambda: client.decrypt(bytes(142), CONTEXT, expected_key_id=cmk),
                 lambda: client.generate_data_key(cmk, plaintext=bytearray(1)),
                 lambda: client.generate_data_key(f"{cmk}\0"),
                 lambda: client.call("Fly"),

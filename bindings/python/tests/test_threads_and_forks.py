@@ -38,11 +38,12 @@ class Threads(TestCase):
             for number in range(100):
                 context = {"thread": str(threading.get_ident()), "number": str(number)}
                 with client.generate_data_key(cmk, context) as key:
-                    with client.decrypt(key.ciphertext_blob, context) as again:
+                    blob = key.ciphertext_blob
+                    with client.decrypt(blob, context, expected_key_id=cmk) as again:
                         if again.plaintext != key.plaintext:
                             raise AssertionError("another key")
                 with self.assertRaises(kmsbox.BlobError):
-                    client.decrypt(key.ciphertext_blob, {"thread": "none"})
+                    client.decrypt(blob, {"thread": "none"}, expected_key_id=cmk)
         except BaseException as error:
             errors.append(error)
 
@@ -82,9 +83,10 @@ class Forks(TestCase):
     def test_a_child_goes_on_with_the_client(self) -> None:
         client, cmk = self.with_cmk(keystore=self.scratch() / "keystore")
         with client.generate_data_key(cmk, CONTEXT) as key:
+            blob = key.ciphertext_blob
 
             def work() -> None:
-                with client.decrypt(key.ciphertext_blob, CONTEXT) as again:
+                with client.decrypt(blob, CONTEXT, expected_key_id=cmk) as again:
                     assert again.plaintext == key.plaintext
                 client.create_alias(cmk, "alias/child")
                 key.wipe()
@@ -93,7 +95,7 @@ class Forks(TestCase):
             child = fork(work)
             self.assertEqual(os.waitpid(child, 0)[1], 0)
             # What the child wiped and closed was its own.
-            with client.decrypt(key.ciphertext_blob, CONTEXT) as again:
+            with client.decrypt(blob, CONTEXT, expected_key_id=cmk) as again:
                 self.assertEqual(again.plaintext, key.plaintext)
         self.assertEqual(client.describe_key("alias/child").key_id, cmk)
 
@@ -107,7 +109,8 @@ class Forks(TestCase):
             try:
                 while not stop.is_set():
                     with mine.generate_data_key(cmk, CONTEXT) as key:
-                        mine.decrypt(key.ciphertext_blob, CONTEXT).wipe()
+                        blob = key.ciphertext_blob
+                        mine.decrypt(blob, CONTEXT, expected_key_id=cmk).wipe()
                     mine.update_key_description(cmk, "x")
             except BaseException as error:
                 errors.append(error)
@@ -166,7 +169,7 @@ class Forks(TestCase):
         self.assertTrue(caught.exception.request_id)
         self.assertNotIn(os.getpid(), {process for process, *_ in made})
         for _process, blob, plaintext in made:
-            with inherited.decrypt(blob, CONTEXT) as opened:
+            with inherited.decrypt(blob, CONTEXT, expected_key_id=inherited_cmk) as opened:
                 self.assertEqual(opened.plaintext, plaintext)
         self.assertEqual(len({plaintext for *_, plaintext in made}), 40)
 

@@ -37,6 +37,7 @@ from ._errors import (
     SystemFailureError,
     WrongStateError,
 )
+from ._expected import ANY_KEY, AnyKey
 from ._library import lib as _lib
 from ._results import (
     Ciphertext,
@@ -51,8 +52,10 @@ from ._results import (
 from ._secret import Secret
 
 __all__ = [
+    "ANY_KEY",
     "Alias",
     "Answer",
+    "AnyKey",
     "BlobError",
     "BufferTooSmallError",
     "Ciphertext",

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, overload
 from ._buffers import Context, Writable, context, contiguous, text
 from ._call import Call
 from ._errors import Status
+from ._expected import AnyKey, expected
 from ._handle import Handle
 from ._lengths import Spec, blob_length, counted, key_length
 from ._library import lib
@@ -117,10 +118,10 @@ class BulkOperations:
         *,
         source_encryption_context: Context,
         destination_encryption_context: Context,
-        expected_key_id: str | None = None,
+        expected_key_id: str | AnyKey,
     ) -> ReEncrypted:
-        """Wraps many blobs anew, as re_encrypt does one. One that does not open does not stop the
-        rest: its status says why."""
+        """Wraps many blobs anew, as re_encrypt does one. One that does not open, or is not under
+        ``expected_key_id``, does not stop the rest: its status says why."""
         if isinstance(ciphertext_blobs, (bytes, bytearray, memoryview)):
             raise TypeError("ciphertext_blobs must be a list of blobs, not one blob")
         old = [
@@ -137,7 +138,7 @@ class BulkOperations:
                 call.source("ciphertext_blobs", joined)[0],
                 lengths,
                 count,
-                text("expected_key_id", expected_key_id),
+                expected(expected_key_id),
                 context("source_encryption_context", source_encryption_context),
                 text("destination_key_id", destination_key_id),
                 context("destination_encryption_context", destination_encryption_context),

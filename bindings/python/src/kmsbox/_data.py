@@ -7,6 +7,7 @@ from typing import Any, TypeVar, overload
 
 from ._buffers import Context, Writable, context, text
 from ._call import Call
+from ._expected import AnyKey, expected
 from ._handle import Handle
 from ._lengths import Spec, blob_length, key_length, plaintext_length
 from ._library import CIPHERTEXT_BLOB_MAX, lib
@@ -105,7 +106,7 @@ class DataOperations:
         ciphertext_blob: BytesLike,
         encryption_context: Context = None,
         *,
-        expected_key_id: str | None = None,
+        expected_key_id: str | AnyKey,
         plaintext: None = None,
     ) -> Decrypted[Secret]: ...
     @overload
@@ -114,7 +115,7 @@ class DataOperations:
         ciphertext_blob: BytesLike,
         encryption_context: Context = None,
         *,
-        expected_key_id: str | None = None,
+        expected_key_id: str | AnyKey,
         plaintext: B,
     ) -> Decrypted[B]: ...
     def decrypt(
@@ -122,14 +123,14 @@ class DataOperations:
         ciphertext_blob: BytesLike,
         encryption_context: Context = None,
         *,
-        expected_key_id: str | None = None,
+        expected_key_id: str | AnyKey,
         plaintext: Any = None,
     ) -> Decrypted[Any]:
         """Opens a blob: gives back the data key, or whatever encrypt was given.
 
-        Give the CMK's id that was stored with the blob as ``expected_key_id``: a blob names its own
-        CMK, and whoever can write blobs chooses it. The plaintext is a new Secret, or lies in the
-        buffer that is given as ``plaintext``.
+        ``expected_key_id`` is the CMK's id that was stored with the blob: a blob names its own CMK,
+        and whoever can write blobs chooses it. Where any CMK may be meant, write ``ANY_KEY``. The
+        plaintext is a new Secret, or lies in the buffer that is given as ``plaintext``.
         """
         with Call() as call:
             source = call.source("ciphertext_blob", ciphertext_blob)
@@ -137,7 +138,7 @@ class DataOperations:
                 plaintext = Secret(plaintext_length(source[1]))
             status = self._handle.run(
                 lib.kms_decrypt,
-                text("expected_key_id", expected_key_id),
+                expected(expected_key_id),
                 *source,
                 context("encryption_context", encryption_context),
                 *call.out("plaintext", plaintext),
@@ -176,19 +177,20 @@ class DataOperations:
         *,
         source_encryption_context: Context,
         destination_encryption_context: Context,
-        expected_key_id: str | None = None,
+        expected_key_id: str | AnyKey,
         rewrapped: Writable | None = None,
     ) -> Ciphertext:
         """Wraps a blob anew, under the present version of a CMK. The plaintext stays inside.
 
         Both contexts have to be given, None for none, so that a new blob is never bound to less
-        than the old one by oversight.
+        than the old one by oversight. ``expected_key_id`` is what it is for decrypt: what opens
+        under another CMK would come out as a blob under yours.
         """
         with Call() as call:
             source = call.source("ciphertext_blob", ciphertext_blob)
             status = self._handle.run(
                 lib.kms_re_encrypt,
-                text("expected_key_id", expected_key_id),
+                expected(expected_key_id),
                 *source,
                 context("source_encryption_context", source_encryption_context),
                 text("destination_key_id", destination_key_id),
