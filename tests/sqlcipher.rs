@@ -14,7 +14,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use client::{Client, Place, ROOT_KEY};
-use support::{Link, Need, Output, compile, contains, need, root, run};
+use support::{Link, Need, Output, compile, contains, need, on_keystore, root, run};
 
 const FAILED: i32 = 1;
 const USAGE: i32 = 2;
@@ -60,12 +60,7 @@ impl Shop {
     }
 
     fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = Command::new(program);
-        command
-            .current_dir(self.place.path())
-            .env("KMSBOX_KEYSTORE", "keystore")
-            .env("KMSBOX_ROOT_KEY", "file:root.key");
-        command
+        on_keystore(Command::new(program), self.place.path())
     }
 
     fn run(&self, arguments: &[&str]) -> Output {

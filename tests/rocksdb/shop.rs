@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Mutex;
 
 use crate::client::{Client, Place, ROOT_KEY};
-use crate::support::{Link, Need, Output, compile, need, root, run};
+use crate::support::{Link, Need, Output, compile, need, on_keystore, root, run};
 
 const FAILED: i32 = 1;
 
@@ -96,12 +96,8 @@ impl Shop {
     }
 
     /// A command that is run here, with the keystore in its environment.
-    pub fn in_place(&self, mut command: Command) -> Command {
-        command
-            .current_dir(self.place.path())
-            .env("KMSBOX_KEYSTORE", "keystore")
-            .env("KMSBOX_ROOT_KEY", "file:root.key");
-        command
+    pub fn in_place(&self, command: Command) -> Command {
+        on_keystore(command, self.place.path())
     }
 
     /// The example, here.

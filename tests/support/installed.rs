@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use super::{root, run_within};
+use super::{on_keystore, root, run_within};
 
 /// A whole release build may be part of it.
 const LIMIT: Duration = Duration::from_secs(1800);
@@ -57,12 +57,7 @@ pub fn installed() -> &'static Installed {
 
 /// The command, as it is used in a folder that has its keystore and its root key, or gets them by `init`.
 pub fn kmsbox(folder: &Path) -> Command {
-    let mut command = Command::new(installed().bin.join("kmsbox"));
-    command
-        .current_dir(folder)
-        .env("KMSBOX_KEYSTORE", "keystore")
-        .env("KMSBOX_ROOT_KEY", "file:root.key");
-    command
+    on_keystore(Command::new(installed().bin.join("kmsbox")), folder)
 }
 
 /// `make` at the top of the repository, which builds where the tests are built.

@@ -152,6 +152,15 @@ pub fn tool(variable: &str, usual: &str) -> Command {
     command
 }
 
+/// A program that looks for its keystore where the command does, in a folder that has one.
+pub fn on_keystore(mut program: Command, folder: &Path) -> Command {
+    program
+        .current_dir(folder)
+        .env("KMSBOX_KEYSTORE", "keystore")
+        .env("KMSBOX_ROOT_KEY", "file:root.key");
+    program
+}
+
 /// Whether some bytes have others in them.
 pub fn contains(bytes: &[u8], part: impl AsRef<[u8]>) -> bool {
     let part = part.as_ref();
