@@ -4,7 +4,6 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -20,7 +19,9 @@ use crate::action::Action;
 use crate::clock::Timestamp;
 use crate::context::Context;
 use crate::error::{Error, Result, Status};
+use crate::files;
 use crate::key_name::KeyUse;
+use crate::maps::HashMap;
 use crate::request_id::Call;
 use crate::secret::fork;
 use crate::tree::{Fields, Node, named};
@@ -328,16 +329,17 @@ fn open(path: &Path) -> io::Result<File> {
         .append(true)
         .mode(0o600)
         .custom_flags(libc::O_NOCTTY | libc::O_NONBLOCK);
-    match options.clone().read(true).open(path) {
+    match files::open(path, options.clone().read(true)) {
         Ok(file) if file.metadata()?.is_file() => Ok(file),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            let file = options.read(true).create(true).open(path)?;
+            let file = files::open(path, options.read(true).create(true))?;
             // Without its name in the directory, a line that is on disk could not be found.
-            File::open(path.parent().unwrap_or(path))?.sync_all()?;
+            let directory = path.parent().unwrap_or(path);
+            files::open(directory, OpenOptions::new().read(true))?.sync_all()?;
             Ok(file)
         }
-        Ok(_) => options.open(path),
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => options.open(path),
+        Ok(_) => files::open(path, &options),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => files::open(path, &options),
         Err(error) => Err(error),
     }
 }

@@ -11,11 +11,13 @@
 //! keystore    CMKs on disk, sealed, or in memory
 //! root_key    where the root key comes from
 //! blob, context, envelope   CiphertextBlob, EncryptionContext, the AEAD
-//! options, action, key_name, tree, error, clock, random, request_id
+//! options, action, key_name, tree, error, clock, random, request_id, files, maps
 //! secret      locked, wiped memory; forks
 //! ```
 //!
 //! `unsafe` is allowed in `ffi` and `secret` alone.
+
+#![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
 pub mod action;
 pub mod audit;
@@ -26,9 +28,11 @@ pub mod document;
 pub mod envelope;
 pub mod error;
 pub mod ffi;
+mod files;
 pub mod key_name;
 pub mod keystore;
 pub mod kms;
+pub mod maps;
 pub mod options;
 pub mod random;
 pub mod request_id;

@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use super::format::{BEGINNING, Labelled, SEAL_ENDS};
 use crate::error::{Error, Result, Status};
+use crate::files;
 use crate::random;
 
 /// A larger file is not a keystore; it is not even read.
@@ -79,11 +80,11 @@ pub(super) fn resolve(path: &Path) -> Result<PathBuf> {
 pub(super) fn read(path: &Path) -> Result<Option<(Labelled, Signature)>> {
     let io = |error: io::Error| failed("read", path, &error);
     // Not to hang on a FIFO.
-    let opened = OpenOptions::new()
+    let mut options = OpenOptions::new();
+    options
         .read(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open(path);
-    let mut file = match opened {
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    let mut file = match files::open(path, &options) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(io(error)),
@@ -121,7 +122,7 @@ pub(super) fn read(path: &Path) -> Result<Option<(Labelled, Signature)>> {
 /// Whether the file's closing seal is this one.
 pub(super) fn ends_with(path: &Path, seal: &[u8]) -> Result<bool> {
     let io = |error: io::Error| failed("read", path, &error);
-    let mut file = File::open(path).map_err(io)?;
+    let mut file = files::open(path, OpenOptions::new().read(true)).map_err(io)?;
     let len = seal.len() + SEAL_ENDS.len();
     let mut end = vec![0; len];
     let from_end = i64::try_from(len).unwrap_or(i64::MAX);
@@ -197,15 +198,15 @@ impl Lock {
         let parent = fs::metadata(directory).map_err(|error| failed("lock", path, &error))?;
         refuse_writable_by_others(directory, &parent)?;
         let keystore = fs::metadata(path).ok();
-        let file = OpenOptions::new()
+        let mut options = OpenOptions::new();
+        options
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
             .mode(OWNER_ONLY)
-            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-            .open(&lock_path)
-            .map_err(io)?;
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+        let file = files::open(&lock_path, &options).map_err(io)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
@@ -238,12 +239,9 @@ impl Temporary {
         random::fill(&mut random)?;
         let name = format!("{TEMPORARY}{:016x}", u64::from_ne_bytes(random));
         let path = beside(keystore, &name);
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(OWNER_ONLY)
-            .open(&path)
-            .map_err(|error| failed("write", &path, &error))?;
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(OWNER_ONLY);
+        let file = files::open(&path, &options).map_err(|error| failed("write", &path, &error))?;
         let mut temporary = Temporary {
             path,
             file,
@@ -346,7 +344,7 @@ fn refuse_writable_by_others(path: &Path, metadata: &Metadata) -> Result<()> {
 }
 
 fn sync_directory(path: &Path) -> Result<()> {
-    File::open(directory(path))
+    files::open(directory(path), OpenOptions::new().read(true))
         .and_then(|directory| directory.sync_all())
         .map_err(|error| failed("sync the directory of", path, &error))
 }

@@ -1,7 +1,6 @@
 //! What a keystore keeps, in the words of its file.
 #![forbid(unsafe_code)]
 
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -15,6 +14,7 @@ use super::store_key::{MaterialCheck, SealedKey};
 use crate::clock::Timestamp;
 use crate::envelope::WrappingKey;
 use crate::error::{Error, Result, Status};
+use crate::maps::HashSet;
 use crate::secret::Secret;
 
 /// How far the clock may be ahead of the one believed last for a purge to believe it: 30 days, in

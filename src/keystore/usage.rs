@@ -6,7 +6,6 @@
 //! time. What a process had counted when it was killed is lost: the sums are lower bounds.
 #![forbid(unsafe_code)]
 
-use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
@@ -18,6 +17,8 @@ use uuid::Uuid;
 use super::state::id;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, Status};
+use crate::files;
+use crate::maps::HashMap;
 use crate::secret::fork;
 
 /// A longer file is added up, unless so many versions need one.
@@ -73,7 +74,7 @@ pub fn read(keystore: &Path) -> Result<HashMap<Uuid, Used>> {
     let path = path_beside(keystore);
     match open(keystore, &path, OpenOptions::new().read(true)).and_then(|file| read_whole(&file)) {
         Ok(text) => Ok(add_up(&text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(HashMap::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(HashMap::default()),
         Err(error) => Err(Error::with(
             Status::KeystoreIo,
             format!("Could not read {}: {error}.", path.display()),
@@ -120,10 +121,10 @@ fn add_up_in_place(keystore: &Path, path: &Path) -> io::Result<()> {
 /// Opens a file that belongs to the owner of the keystore, whoever makes it.
 fn open(keystore: &Path, path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     let keystore = fs::metadata(keystore)?;
-    let file = options
+    let options = options
         .mode(keystore.mode() & 0o666 | 0o600)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-        .open(path)?;
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    let file = files::open(path, options)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         return Err(io::ErrorKind::InvalidInput.into());
@@ -158,7 +159,7 @@ fn lines(counted: &[Used]) -> Vec<u8> {
 }
 
 fn add_up(text: &[u8]) -> HashMap<Uuid, Used> {
-    let mut sums: HashMap<Uuid, Used> = HashMap::new();
+    let mut sums: HashMap<Uuid, Used> = HashMap::default();
     let lines = text.split(|byte| *byte == b'\n');
     let lines = lines.filter(|line| !line.is_empty());
     for used in lines.filter_map(|line| serde_json::from_slice::<Used>(line).ok()) {

@@ -2,7 +2,6 @@
 //! state makes a new view.
 #![forbid(unsafe_code)]
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -11,6 +10,7 @@ use super::disk::Signature;
 use super::state::{Key, State, Version};
 use super::store_key::StoreKey;
 use crate::error::{Error, Result, Status};
+use crate::maps::{HashMap, Seed};
 
 /// A state, indexed. Every lookup costs the same however much there is.
 pub struct View {
@@ -35,8 +35,8 @@ impl View {
         if let Some(previous) = previous {
             keep_expanded(&mut state, previous);
         }
-        let mut keys = HashMap::with_capacity(state.keys.len());
-        let mut versions = HashMap::with_capacity(state.keys.len());
+        let mut keys = HashMap::with_capacity_and_hasher(state.keys.len(), Seed::default());
+        let mut versions = HashMap::with_capacity_and_hasher(state.keys.len(), Seed::default());
         for (index, key) in state.keys.iter().enumerate() {
             keys.insert(key.key_id, index);
             for version in &key.versions {

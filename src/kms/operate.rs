@@ -1,7 +1,6 @@
 //! What operators do to a whole keystore: root keys, backup, and reading the usage.
 #![forbid(unsafe_code)]
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,6 +19,7 @@ use crate::keystore::root_keys::{RootKeySlot, Slots};
 use crate::keystore::state::{Key, KeyState, Version};
 use crate::keystore::store_key::VersionName;
 use crate::keystore::usage::{self, Used};
+use crate::maps::HashMap;
 use crate::options::Options;
 use crate::request_id::Call;
 use crate::root_key::RootKey;
@@ -138,7 +138,7 @@ impl Kms {
         self.write_usage();
         let sums = match self.keystore.path() {
             Some(path) => usage::read(path)?,
-            None => HashMap::new(),
+            None => HashMap::default(),
         };
         let name = key_id.map(crate::key_name::KeyName::parse);
         self.on_view(|view| {

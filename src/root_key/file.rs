@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::{refused, secret};
 use crate::error::{Error, Result, Status};
+use crate::files;
 use crate::secret::fork;
 use crate::secret::heap::SecretBytes;
 
@@ -27,11 +28,11 @@ pub(super) fn read(path: &Path, most: usize, readers: Readers) -> Result<SecretB
     let io = |error: std::io::Error| refused(format!("{shown}: {error}"));
     let _gate = fork::enter();
     // Not to hang on a FIFO, nor to take a terminal for our own.
-    let mut file = OpenOptions::new()
+    let mut options = OpenOptions::new();
+    options
         .read(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open(path)
-        .map_err(io)?;
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    let mut file = files::open(path, &options).map_err(io)?;
     let metadata = file.metadata().map_err(io)?;
     if !metadata.is_file() {
         return Err(refused(format!("{shown} is not a regular file")));

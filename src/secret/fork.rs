@@ -20,8 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rand::TryRng;
-use rand::rngs::SysRng;
+use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::lock;
 use super::mapping::page_size;
@@ -264,10 +263,10 @@ fn page_wiped_on_fork() -> Option<*mut AtomicU64> {
 /// Random and not zero.
 fn random() -> u64 {
     let mut bytes = [0; 8];
-    let drawn = SysRng
-        .try_fill_bytes(&mut bytes)
+    // So few bytes come whole or not at all.
+    let drawn = getrandom(&mut bytes, GetRandomFlags::empty())
         .ok()
-        .map(|()| u64::from_ne_bytes(bytes));
+        .map(|_| u64::from_ne_bytes(bytes));
     drawn.filter(|name| *name != 0).unwrap_or_else(|| {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
