@@ -44,7 +44,8 @@
  *
  * Keystore: one file of mode 0600, beside it a file with ".lock" added that stays, and one with
  * ".usage". The directory and the file must not be writable by others. A client that cannot look at
- * its keystore (KMS_ERR_KEYSTORE_IO, KMS_ERR_KEYSTORE_TAMPERED) refuses use until it can.
+ * its keystore (KMS_ERR_KEYSTORE_IO, KMS_ERR_KEYSTORE_TAMPERED) refuses use until it can. So does one
+ * that needs its root key again and does not get it (KMS_ERR_ROOT_KEY, KMS_ERR_ROOT_KEY_SOURCE).
  *
  * Fork: no descriptor, lock or thread of the library outlives a call, so parent and child go on
  * independently with the client they both have. A "memory:" keystore goes separate ways after a fork.
@@ -153,6 +154,8 @@
 #define KMS_ERR_CLOCK 406 /* InternalFailure, 500 */
 /* The root key opens no slot of the keystore: it is another key, or the slot is damaged. */
 #define KMS_ERR_ROOT_KEY 410 /* InternalFailure, 500 */
+/* The root key's source is missing or cannot be read, or it holds no root key. */
+#define KMS_ERR_ROOT_KEY_SOURCE 411 /* InternalFailure, 500 */
 /* Memory could not be allocated. */
 #define KMS_ERR_NO_MEMORY 900 /* InternalFailure, 500 */
 /* The system gave no random bytes. */
@@ -335,7 +338,8 @@ kms_status kms_options_new(struct kms_options **options);
  *
  * response  may be NULL.
  *
- * Files named here are read by kms_client_open, not before.
+ * Texts are UTF-8. Files named here are read by kms_client_open, not before. Paths are made absolute
+ * there (so is $CREDENTIALS_DIRECTORY), and links in them are followed at each use.
  *
  * Returns KMS_OK, KMS_ERR_INVALID_OPTION (the response names it), KMS_ERR_MISSING_PARAMETER,
  * KMS_ERR_INVALID_ARGUMENT.
@@ -392,7 +396,8 @@ void kms_options_free(struct kms_options *options);
  *
  * Returns KMS_OK, KMS_ERR_MISSING_PARAMETER, KMS_ERR_INVALID_OPTION, KMS_ERR_KEYSTORE_NOT_FOUND,
  * KMS_ERR_NOT_A_KEYSTORE, KMS_ERR_KEYSTORE_TAMPERED, KMS_ERR_KEYSTORE_BUSY, KMS_ERR_KEYSTORE_IO,
- * KMS_ERR_ROOT_KEY, KMS_ERR_NO_MEMORY, KMS_ERR_RANDOM, KMS_ERR_INVALID_ARGUMENT.
+ * KMS_ERR_ROOT_KEY, KMS_ERR_ROOT_KEY_SOURCE, KMS_ERR_NO_MEMORY, KMS_ERR_RANDOM,
+ * KMS_ERR_INVALID_ARGUMENT.
  */
 KMS_MUST_USE
 kms_status kms_client_open(const struct kms_options *options,
@@ -440,7 +445,8 @@ void kms_client_free(struct kms_client *client);
  *
  * Returns KMS_OK, KMS_ERR_BUFFER_TOO_SMALL, KMS_ERR_KEY_NOT_FOUND, KMS_ERR_ALIAS_NOT_FOUND,
  * KMS_ERR_DISABLED and the other states, KMS_ERR_NO_PERMISSION, KMS_ERR_MISSING_PARAMETER,
- * KMS_ERR_INVALID_PARAMETER, KMS_ERR_INVALID_ARGUMENT, KMS_ERR_KEYSTORE_*, KMS_ERR_RANDOM.
+ * KMS_ERR_INVALID_PARAMETER, KMS_ERR_INVALID_ARGUMENT, KMS_ERR_KEYSTORE_*, KMS_ERR_ROOT_KEY,
+ * KMS_ERR_ROOT_KEY_SOURCE, KMS_ERR_RANDOM.
  */
 KMS_MUST_USE
 kms_status kms_generate_data_key(const struct kms_client *client,
@@ -495,7 +501,8 @@ kms_status kms_generate_data_key_without_plaintext(const struct kms_client *clie
  * Returns KMS_OK, KMS_ERR_BUFFER_TOO_SMALL, KMS_ERR_NOT_A_BLOB, KMS_ERR_KEY_MISMATCH,
  * KMS_ERR_CIPHERTEXT_INVALID (altered, or another context: not told apart), KMS_ERR_KEY_NOT_FOUND,
  * KMS_ERR_KEY_VERSION_NOT_FOUND, KMS_ERR_ALIAS_NOT_FOUND, KMS_ERR_DISABLED and the other states,
- * KMS_ERR_NO_PERMISSION, KMS_ERR_INVALID_PARAMETER, KMS_ERR_INVALID_ARGUMENT, KMS_ERR_KEYSTORE_*.
+ * KMS_ERR_NO_PERMISSION, KMS_ERR_INVALID_PARAMETER, KMS_ERR_INVALID_ARGUMENT, KMS_ERR_KEYSTORE_*,
+ * KMS_ERR_ROOT_KEY, KMS_ERR_ROOT_KEY_SOURCE.
  */
 KMS_MUST_USE
 kms_status kms_decrypt(const struct kms_client *client,

@@ -142,6 +142,15 @@ impl Options {
         set(self, value).map_err(|why| Error::invalid_option(name, why))
     }
 
+    /// Says where the root key comes from, as the option `root_key` does.
+    pub fn set_root_key_source(&mut self, source: Source) -> Result<()> {
+        if self.root_key_bytes.is_some() {
+            return Err(two_root_keys());
+        }
+        self.root_key = Some(source);
+        Ok(())
+    }
+
     /// Gives the root key as bytes.
     pub fn set_root_key(&mut self, root_key: &[u8; root_key::LEN]) -> Result<()> {
         if self.root_key.is_some() {
@@ -162,9 +171,9 @@ impl Options {
         Ok(())
     }
 
-    /// Where the root key comes from, unless it was given as bytes.
-    pub fn root_key_source(&self) -> Option<&Source> {
-        self.root_key.as_ref()
+    /// Where the root key comes from, as an absolute path, unless it was given as bytes.
+    pub fn root_key_source(&self) -> Result<Option<Source>> {
+        self.root_key.as_ref().map(Source::absolute).transpose()
     }
 
     /// Fetches the root key from where the options say.

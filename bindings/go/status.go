@@ -89,6 +89,8 @@ const (
 	ErrClock Status = 406
 	// ErrRootKey: The root key opens no slot of the keystore: it is another key, or the slot is damaged. (InternalFailure, 500)
 	ErrRootKey Status = 410
+	// ErrRootKeySource: The root key's source is missing or cannot be read, or it holds no root key. (InternalFailure, 500)
+	ErrRootKeySource Status = 411
 	// ErrNoMemory: Memory could not be allocated. (InternalFailure, 500)
 	ErrNoMemory Status = 900
 	// ErrRandom: The system gave no random bytes. (InternalFailure, 500)

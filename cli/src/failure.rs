@@ -149,7 +149,7 @@ fn code_of(status: Status) -> u8 {
     match status {
         // Purging stops until somebody confirms it.
         Status::Clock => REFUSED,
-        // Where a root key or a keystore is not as the option says.
+        // Where a keystore is not the one that the option names.
         Status::InvalidOption => FILES,
         _ => match status.number() {
             400..900 => FILES,
@@ -167,7 +167,7 @@ mod tests {
     fn every_status_has_an_exit_code_of_its_group() {
         for status in Status::ALL {
             let expected = match status.number() {
-                102 | 400..=405 | 410 => FILES,
+                102 | 400..=405 | 410 | 411 => FILES,
                 406 | 100..400 => REFUSED,
                 900.. => INTERNAL,
                 other => panic!("a status in no group: {other}"),

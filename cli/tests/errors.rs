@@ -121,7 +121,7 @@ fn files_that_cannot_be_used_are_three() {
         (&["--root-key", &wrong_key, "list"], "KMS_ERR_ROOT_KEY"),
         (
             &["--root-key", "file:none", "list"],
-            "KMS_ERR_INVALID_OPTION",
+            "KMS_ERR_ROOT_KEY_SOURCE",
         ),
         (&["decrypt", "none.blob"], "none.blob"),
         (&["init"], "there already"),

@@ -145,6 +145,8 @@ status_table! {
         "The clock is behind the one believed last, or far ahead of it; nothing was purged.";
     RootKey = 410, "ROOT_KEY", "InternalFailure", 500,
         "The root key opens no slot of the keystore: it is another key, or the slot is damaged.";
+    RootKeySource = 411, "ROOT_KEY_SOURCE", "InternalFailure", 500,
+        "The root key's source is missing or cannot be read, or it holds no root key.";
 
     NoMemory = 900, "NO_MEMORY", "InternalFailure", 500,
         "Memory could not be allocated.";

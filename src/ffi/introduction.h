@@ -44,7 +44,8 @@
  *
  * Keystore: one file of mode 0600, beside it a file with ".lock" added that stays, and one with
  * ".usage". The directory and the file must not be writable by others. A client that cannot look at
- * its keystore (KMS_ERR_KEYSTORE_IO, KMS_ERR_KEYSTORE_TAMPERED) refuses use until it can.
+ * its keystore (KMS_ERR_KEYSTORE_IO, KMS_ERR_KEYSTORE_TAMPERED) refuses use until it can. So does one
+ * that needs its root key again and does not get it (KMS_ERR_ROOT_KEY, KMS_ERR_ROOT_KEY_SOURCE).
  *
  * Fork: no descriptor, lock or thread of the library outlives a call, so parent and child go on
  * independently with the client they both have. A "memory:" keystore goes separate ways after a fork.

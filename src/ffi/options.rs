@@ -66,7 +66,8 @@ pub unsafe extern "C" fn kms_options_new(options: *mut *mut kms_options) -> kms_
 ///
 /// response  may be NULL.
 ///
-/// Files named here are read by kms_client_open, not before.
+/// Texts are UTF-8. Files named here are read by kms_client_open, not before. Paths are made absolute
+/// there (so is $CREDENTIALS_DIRECTORY), and links in them are followed at each use.
 ///
 /// Returns KMS_OK, KMS_ERR_INVALID_OPTION (the response names it), KMS_ERR_MISSING_PARAMETER,
 /// KMS_ERR_INVALID_ARGUMENT.
@@ -189,7 +190,8 @@ fn not_an_option(error: Error) -> Error {
     match error.status() {
         Status::InvalidParameter => Error::constant(
             Status::InvalidOption,
-            "The option or its value is not valid: it is not UTF-8.",
+            "The option or its value is not valid: it is not UTF-8. A path of other bytes can be given \
+             as a link to it, whose name is UTF-8.",
         ),
         _ => error,
     }

@@ -61,6 +61,7 @@ impl SealedFile {
     /// Opens the file, or makes it if the options say so.
     pub fn open(path: &Path, options: &Options, arena: &Arc<Arena>) -> Result<Self> {
         let path = disk::resolve(path)?;
+        let root_source = options.root_key_source()?;
         let root = options.root_key()?;
         let born = Instant::now();
         let deadline = born + options.lock_timeout;
@@ -103,7 +104,7 @@ impl SealedFile {
         Ok(SealedFile {
             path,
             read_only: options.read_only,
-            root_source: options.root_key_source().cloned(),
+            root_source,
             arena: Arc::clone(arena),
             interval: nanos(options.refresh_interval),
             lock_timeout: options.lock_timeout,

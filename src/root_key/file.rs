@@ -6,7 +6,7 @@ use std::io::Read;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use super::{refused, secret};
+use super::{secret, unusable};
 use crate::error::{Error, Result, Status};
 use crate::files;
 use crate::secret::fork;
@@ -25,7 +25,7 @@ pub(super) enum Readers {
 /// Reads a file that nobody else may read or change, of at most `most` bytes.
 pub(super) fn read(path: &Path, most: usize, readers: Readers) -> Result<SecretBytes> {
     let shown = path.display();
-    let io = |error: std::io::Error| refused(format!("{shown}: {error}"));
+    let io = |error: std::io::Error| unusable(format!("{shown}: {error}"));
     let _gate = fork::enter();
     // Not to hang on a FIFO, nor to take a terminal for our own.
     let mut options = OpenOptions::new();
@@ -35,7 +35,7 @@ pub(super) fn read(path: &Path, most: usize, readers: Readers) -> Result<SecretB
     let mut file = files::open(path, &options).map_err(io)?;
     let metadata = file.metadata().map_err(io)?;
     if !metadata.is_file() {
-        return Err(refused(format!("{shown} is not a regular file")));
+        return Err(unusable(format!("{shown} is not a regular file")));
     }
     let mode = metadata.permissions().mode();
     let forbidden = match readers {
@@ -43,7 +43,7 @@ pub(super) fn read(path: &Path, most: usize, readers: Readers) -> Result<SecretB
         Readers::GroupAsSystemdShowsIt => 0o037,
     };
     if mode & forbidden != 0 {
-        return Err(refused(format!(
+        return Err(unusable(format!(
             "{shown} may be used by group or others (mode {:04o}); make it 0600 or 0400",
             mode & 0o7777
         )));
@@ -58,10 +58,10 @@ pub(super) fn read(path: &Path, most: usize, readers: Readers) -> Result<SecretB
         }
     }
     if len > most {
-        return Err(refused(format!("{shown} has more than {most} bytes")));
+        return Err(unusable(format!("{shown} has more than {most} bytes")));
     }
     if len == 0 {
-        return Err(refused(format!("{shown} is empty")));
+        return Err(unusable(format!("{shown} is empty")));
     }
     SecretBytes::copy_of(&bytes[..len]).ok_or(Error::new(Status::NoMemory))
 }

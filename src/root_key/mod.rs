@@ -5,7 +5,11 @@ mod encoding;
 mod file;
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{self, Path, PathBuf};
+
+use zeroize::Zeroizing;
 
 use crate::error::{Error, Result, Status};
 use crate::secret::heap::SecretBytes;
@@ -42,52 +46,66 @@ impl RootKey {
 pub enum Source {
     /// A file with the key.
     File(PathBuf),
-    /// A file of this name in systemd's credentials directory.
-    Credential(String),
+    /// A file in systemd's credentials directory: its name, or its absolute path.
+    Credential(PathBuf),
     /// An environment variable with the key in hex or base64.
-    Environment(String),
+    Environment(OsString),
     /// A file with a passphrase.
     PassphraseFile(PathBuf),
 }
 
 impl Source {
     /// Understands the option's value; the error says why not.
-    pub fn parse(value: &str) -> Result<Self, String> {
-        let (kind, rest) = value.split_once(':').unwrap_or((value, ""));
-        let known = ["file", "credential", "env", "passphrase-file"].contains(&kind);
-        if !known {
+    pub fn parse(value: impl AsRef<OsStr>) -> Result<Self, String> {
+        let mut parts = value.as_ref().as_bytes().splitn(2, |byte| *byte == b':');
+        let kind = parts.next().unwrap_or_default();
+        let rest = OsStr::from_bytes(parts.next().unwrap_or_default());
+        let source = match kind {
+            b"file" => Source::File(rest.into()),
+            b"credential" => Source::Credential(rest.into()),
+            b"env" => Source::Environment(rest.into()),
+            b"passphrase-file" => Source::PassphraseFile(rest.into()),
             // It is not quoted: somebody may have given the key itself.
-            return Err(
-                "it is not file:PATH, credential:NAME, env:NAME or passphrase-file:PATH".to_owned(),
-            );
-        }
+            _ => {
+                return Err(
+                    "it is not file:PATH, credential:NAME, env:NAME or passphrase-file:PATH"
+                        .to_owned(),
+                );
+            }
+        };
         if rest.is_empty() {
+            let kind = String::from_utf8_lossy(kind);
             return Err(format!("nothing stands after \"{kind}:\""));
         }
-        if kind == "credential" && (rest.contains('/') || rest == "." || rest == "..") {
+        let is_name = rest != "." && rest != ".." && !rest.as_bytes().contains(&b'/');
+        if kind == b"credential" && !is_name {
             return Err("what stands after \"credential:\" is not a name".to_owned());
         }
-        Ok(match kind {
-            "file" => Source::File(rest.into()),
-            "credential" => Source::Credential(rest.to_owned()),
-            "env" => Source::Environment(rest.to_owned()),
-            _ => Source::PassphraseFile(rest.into()),
+        Ok(source)
+    }
+
+    /// The same source, wherever the process goes and whatever becomes of `CREDENTIALS_DIRECTORY`.
+    pub fn absolute(&self) -> Result<Self> {
+        let absolute = |path: &Path| {
+            path::absolute(path).map_err(|error| unusable(format!("{}: {error}", path.display())))
+        };
+        Ok(match self {
+            Source::File(path) => Source::File(absolute(path)?),
+            Source::PassphraseFile(path) => Source::PassphraseFile(absolute(path)?),
+            Source::Credential(name) if !name.is_absolute() => {
+                let directory = env::var_os("CREDENTIALS_DIRECTORY")
+                    .ok_or_else(|| unusable("CREDENTIALS_DIRECTORY is not set"))?;
+                Source::Credential(absolute(&Path::new(&directory).join(name))?)
+            }
+            Source::Credential(_) | Source::Environment(_) => self.clone(),
         })
     }
 
     /// Follows the source.
     pub fn load(&self) -> Result<RootKey> {
-        match self {
+        match &self.absolute()? {
             Source::File(path) => key_file(path, Readers::OwnerOnly),
-            Source::Credential(name) => {
-                let Some(directory) = env::var_os("CREDENTIALS_DIRECTORY") else {
-                    return Err(refused("CREDENTIALS_DIRECTORY is not set"));
-                };
-                key_file(
-                    &Path::new(&directory).join(name),
-                    Readers::GroupAsSystemdShowsIt,
-                )
-            }
+            Source::Credential(path) => key_file(path, Readers::GroupAsSystemdShowsIt),
             Source::Environment(name) => environment(name),
             Source::PassphraseFile(path) => passphrase_file(path),
         }
@@ -99,7 +117,7 @@ fn key_file(path: &Path, readers: Readers) -> Result<RootKey> {
     let content = file::read(path, 66, readers)?;
     let mut key = secret(LEN)?;
     encoding::from_file(&content, &mut key)
-        .map_err(|why| refused(format!("{} {why}", path.display())))?;
+        .map_err(|why| unusable(format!("{} {why}", path.display())))?;
     Ok(RootKey::Key(key))
 }
 
@@ -107,27 +125,28 @@ fn passphrase_file(path: &Path) -> Result<RootKey> {
     let content = file::read(path, LONGEST_PASSPHRASE, Readers::OwnerOnly)?;
     let text = encoding::without_line_end(&content);
     if text.is_empty() {
-        return Err(refused(format!("{} is empty", path.display())));
+        return Err(unusable(format!("{} is empty", path.display())));
     }
     copy(text).map(RootKey::Passphrase)
 }
 
-fn environment(name: &str) -> Result<RootKey> {
-    use std::os::unix::ffi::OsStringExt;
-    use zeroize::Zeroizing;
-
+fn environment(name: &OsStr) -> Result<RootKey> {
     // Somebody may have given the key itself for a name: only what looks like one is shown.
     let like_a_name = name.len() <= 40
         && name
-            .bytes()
-            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
-    let name_shown = if like_a_name { name } else { "(not shown)" };
+            .as_bytes()
+            .iter()
+            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_');
+    let name_shown = match like_a_name {
+        true => name.to_string_lossy(),
+        false => "(not shown)".into(),
+    };
     let value = env::var_os(name)
-        .ok_or_else(|| refused(format!("the environment variable {name_shown} is not set")))?;
+        .ok_or_else(|| unusable(format!("the environment variable {name_shown} is not set")))?;
     let value = Zeroizing::new(value.into_vec());
     let mut key = secret(LEN)?;
     encoding::from_text(&value, &mut key)
-        .map_err(|why| refused(format!("the environment variable {name_shown} {why}")))?;
+        .map_err(|why| unusable(format!("the environment variable {name_shown} {why}")))?;
     Ok(RootKey::Key(key))
 }
 
@@ -139,8 +158,12 @@ fn copy(bytes: &[u8]) -> Result<SecretBytes> {
     SecretBytes::copy_of(bytes).ok_or(Error::new(Status::NoMemory))
 }
 
-fn refused(why: impl std::fmt::Display) -> Error {
-    Error::invalid_option("root_key", why)
+/// What the source names is not there, cannot be read, or is no root key.
+fn unusable(why: impl std::fmt::Display) -> Error {
+    Error::with(
+        Status::RootKeySource,
+        format!("The root key cannot be read from its source: {why}."),
+    )
 }
 
 #[cfg(test)]

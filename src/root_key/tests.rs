@@ -40,7 +40,7 @@ fn loaded(source: &Source) -> Vec<u8> {
 
 fn why(source: &Source) -> String {
     let error = source.load().err().unwrap();
-    assert_eq!(error.status(), Status::InvalidOption);
+    assert_eq!(error.status(), Status::RootKeySource);
     error.message().to_owned()
 }
 
@@ -106,6 +106,23 @@ fn a_passphrase_is_what_stands_before_the_line_end() {
     };
     let source = Source::PassphraseFile(path);
     assert_eq!(loaded(&source), b"correct horse ");
+}
+
+#[test]
+fn a_source_stays_where_it_was() {
+    let here = std::env::current_dir().unwrap();
+    for (value, absolute) in [
+        ("file:k", Source::File(here.join("k"))),
+        (
+            "passphrase-file:./p",
+            Source::PassphraseFile(here.join("p")),
+        ),
+        ("env:KMS", Source::Environment("KMS".into())),
+    ] {
+        let source = Source::parse(value).unwrap().absolute().unwrap();
+        assert_eq!(source, absolute);
+        assert_eq!(source.absolute().unwrap(), absolute);
+    }
 }
 
 #[test]

@@ -96,6 +96,7 @@ class Errors(TestCase):
             Status.KEYSTORE_IO: kmsbox.KeystoreError,
             Status.KEYSTORE_BUSY: kmsbox.KeystoreBusyError,
             Status.ROOT_KEY: kmsbox.RootKeyError,
+            Status.ROOT_KEY_SOURCE: kmsbox.RootKeyError,
             Status.INTERNAL: kmsbox.SystemFailureError,
         }
         for status, kind in groups.items():

@@ -53,6 +53,7 @@ class Status(IntEnum):
     AUDIT_FAILED = 405
     CLOCK = 406
     ROOT_KEY = 410
+    ROOT_KEY_SOURCE = 411
     NO_MEMORY = 900
     RANDOM = 901
     INTERNAL = 902
@@ -102,7 +103,8 @@ API: Mapping[int, ApiError] = {
     242: ApiError("AccessDeniedError", 403),
     403: ApiError("ServiceUnavailableTemporary", 503),
     **dict.fromkeys(
-        (400, 401, 402, 404, 405, 406, 410, 900, 901, 902), ApiError("InternalFailure", 500)
+        (400, 401, 402, 404, 405, 406, 410, 411, 900, 901, 902),
+        ApiError("InternalFailure", 500),
     ),
 }
 
@@ -220,7 +222,7 @@ class KeystoreBusyError(KeystoreError):
 
 
 class RootKeyError(KeystoreError):
-    """410 to 419: the root key does not open the keystore."""
+    """410 to 419: the root key does not open the keystore, or is not where its source says."""
 
 
 class SystemFailureError(KmsError):
