@@ -1,4 +1,4 @@
-//! Opening files.
+//! Opening files, and syncing the directory that a new one is in.
 //!
 //! A host may have closed descriptors 0 to 2 and still write to them: a warning to "stderr", say. A
 //! keystore must not get one of these numbers.
@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use crate::secret::fork;
 
@@ -23,6 +24,36 @@ pub fn open(path: &Path, options: &OpenOptions) -> io::Result<File> {
     let _taken = Standard::take()?;
     #[allow(clippy::disallowed_methods, reason = "the only place that opens")]
     options.open(path)
+}
+
+/// The directory that a file is in, or is to be in.
+pub fn directory(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => Path::new("/"),
+    }
+}
+
+/// Opens that directory for [`sync_directory`]: before anything is changed in it, so that a lack of
+/// descriptors is found while the change can still be refused.
+pub fn open_directory(path: &Path) -> io::Result<File> {
+    open(directory(path), OpenOptions::new().read(true))
+}
+
+/// Makes sure that the names in a directory last. Some file systems (FUSE, 9p, network file systems)
+/// cannot sync a directory and say so; they make names last in their own way, or not at all.
+pub fn sync_directory(directory: &File) -> io::Result<()> {
+    match directory.sync_all() {
+        Err(error)
+            if [Errno::INVAL, Errno::OPNOTSUPP]
+                .iter()
+                .any(|errno| error.raw_os_error() == Some(errno.raw_os_error())) =>
+        {
+            Ok(())
+        }
+        synced => synced,
+    }
 }
 
 /// Those of the descriptors 0 to 2 that the host has closed, taken for a moment. Like a closed one,

@@ -28,7 +28,7 @@ pub mod document;
 pub mod envelope;
 pub mod error;
 pub mod ffi;
-mod files;
+pub mod files;
 pub mod key_name;
 pub mod keystore;
 pub mod kms;

@@ -4,9 +4,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
+#[path = "support/worker.rs"]
+mod worker;
 
 #[path = "hosts/descriptors.rs"]
 mod descriptors;
+#[path = "hosts/paths.rs"]
+mod paths;
 
 use std::path::PathBuf;
 use std::process::Command;

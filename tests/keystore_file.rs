@@ -11,6 +11,8 @@ mod support;
 
 #[path = "keystore_file/damage.rs"]
 mod damage;
+#[path = "keystore_file/file_systems.rs"]
+mod file_systems;
 #[path = "keystore_file/locks.rs"]
 mod locks;
 #[path = "keystore_file/looks.rs"]

@@ -47,7 +47,8 @@ enum Run {
 
 /// Nothing is copied that the root key does not open whole; what is copied is what was opened.
 fn copy(from: &Path, to: &Path, options: &Options, run: Run) -> Result<Copy> {
-    let (from, to) = (disk::resolve(from)?, disk::resolve(to)?);
+    let from = disk::absolute(from)?;
+    let to = disk::resolve(&disk::absolute(to)?)?;
     let read = {
         let _gate = fork::enter();
         disk::read(&from)?

@@ -6,17 +6,22 @@
 
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 use std::time::{Duration, SystemTime};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 use super::format::{BEGINNING, Labelled, SEAL_ENDS};
 use crate::error::{Error, Result, Status};
-use crate::files;
+use crate::files::{self, directory};
 use crate::random;
 
 /// A larger file is not a keystore; it is not even read.
 const LARGEST: u64 = 1 << 30;
+const READ_TRIES: usize = 4;
 const OWNER_ONLY: u32 = 0o600;
 const WRITABLE_BY_OTHERS: u32 = 0o002;
 
@@ -31,7 +36,7 @@ pub(super) struct Signature {
 }
 
 impl Signature {
-    /// Looks at the file.
+    /// Looks at the file that the path leads to.
     pub(super) fn of(path: &Path) -> Result<Self> {
         match fs::metadata(path) {
             Ok(metadata) => Ok(Self::from_metadata(&metadata)),
@@ -50,34 +55,64 @@ impl Signature {
     }
 }
 
-/// The path in the form that stays right when the process changes its directory: absolute, links
-/// followed (a rename over a link would leave the file behind it as it was).
-pub(super) fn resolve(path: &Path) -> Result<PathBuf> {
-    match fs::canonicalize(path) {
-        Ok(resolved) => return Ok(resolved),
-        // A link that leads nowhere is no place for a keystore: creation does not replace it.
-        Err(error) if path.is_symlink() => return Err(failed("follow", path, &error)),
-        Err(_) => {}
-    }
-    let (Some(name), Some(parent)) = (path.file_name(), path.parent()) else {
+/// The path in the form that stays right when the process changes its directory. Links in it are not
+/// followed: each use follows them anew, so that a link that is switched is seen.
+pub(super) fn absolute(path: &Path) -> Result<PathBuf> {
+    if path.file_name().is_none() {
         return Err(Error::invalid_option(
             "keystore",
             format!("{} names no file", path.display()),
         ));
-    };
-    let parent = if parent.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        parent
-    };
-    match fs::canonicalize(parent) {
+    }
+    match path::absolute(path) {
+        // Without a slash at its end.
+        Ok(absolute) => Ok(absolute.components().collect()),
+        Err(error) => Err(failed("find the directory of", path, &error)),
+    }
+}
+
+/// The place that the path leads to now, in which no part is a link: a rename over a link would leave
+/// the file behind it as it was.
+pub(super) fn resolve(path: &Path) -> Result<PathBuf> {
+    match fs::canonicalize(path) {
+        Ok(resolved) => return Ok(resolved),
+        // A link that leads nowhere is no place for a keystore: creation does not replace it.
+        Err(error) if path.is_symlink() && error.kind() == ErrorKind::NotFound => {
+            return Err(Error::with(
+                Status::KeystoreNotFound,
+                format!(
+                    "{} is a link that leads nowhere; no keystore is made through it.",
+                    path.display()
+                ),
+            ));
+        }
+        Err(error) if path.is_symlink() => return Err(failed("follow", path, &error)),
+        Err(_) => {}
+    }
+    let name = path.file_name().unwrap_or_default();
+    match fs::canonicalize(directory(path)) {
         Ok(parent) => Ok(parent.join(name)),
         Err(error) => Err(failed("find the directory of", path, &error)),
     }
 }
 
-/// Reads the file; `None` where there is none.
+/// Reads the file that the path leads to; `None` where there is none.
 pub(super) fn read(path: &Path) -> Result<Option<(Labelled, Signature)>> {
+    let mut tries = 0..READ_TRIES;
+    loop {
+        let read = resolve(path).and_then(|place| read_at(&place));
+        let nothing = match &read {
+            Ok(read) => read.is_none(),
+            Err(error) => error.status() == Status::KeystoreNotFound,
+        };
+        // A link may have been switched, and what it led to removed, within.
+        if !nothing || tries.next().is_none() || !path.exists() {
+            return read;
+        }
+    }
+}
+
+fn read_at(path: &Path) -> Result<Option<(Labelled, Signature)>> {
     let io = |error: io::Error| failed("read", path, &error);
     // Not to hang on a FIFO.
     let mut options = OpenOptions::new();
@@ -144,12 +179,13 @@ pub(super) fn place_new(path: &Path, bytes: &[u8]) -> Result<bool> {
     let directory = directory(path);
     let parent = fs::metadata(directory).map_err(|error| failed("create", path, &error))?;
     refuse_writable_by_others(directory, &parent)?;
-    let temporary = Temporary::write(path, bytes, None)?;
-    // A link, unlike a rename, never replaces.
-    let linked = fs::hard_link(&temporary.path, path);
-    drop(temporary);
-    match linked {
-        Ok(()) => sync_directory(path).map(|()| true),
+    let parent = files::open_directory(path).map_err(|error| failed("create", path, &error))?;
+    let mut temporary = Temporary::write(path, bytes, None)?;
+    match temporary.name_new(path) {
+        Ok(()) => {
+            sync(&parent, path).map_err(|error| made(&path.display().to_string(), error))?;
+            Ok(true)
+        }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(failed("create", path, &error)),
     }
@@ -165,21 +201,14 @@ pub(super) fn replace(path: &Path, bytes: &[u8], _lock: &Lock) -> Result<Signatu
         ));
     }
     let old = fs::metadata(path).map_err(|error| failed("look at", path, &error))?;
+    let parent = files::open_directory(path).map_err(|error| failed("replace", path, &error))?;
     let mut temporary = Temporary::write(path, bytes, Some(&old))?;
     fs::rename(&temporary.path, path).map_err(|error| failed("replace", path, &error))?;
     temporary.in_place = true;
-    let made = |error: Error| {
-        Error::with(
-            error.status(),
-            format!(
-                "The change was made, but may not survive a power cut. {}",
-                error.message()
-            ),
-        )
-    };
-    sync_directory(path).map_err(made)?;
+    let change_made = |error| made("The change", error);
+    sync(&parent, path).map_err(change_made)?;
     let written = temporary.file.metadata();
-    let written = written.map_err(|error| made(failed("look at", path, &error)))?;
+    let written = written.map_err(|error| change_made(failed("look at", path, &error)))?;
     Ok(Signature::from_metadata(&written))
 }
 
@@ -271,6 +300,25 @@ impl Temporary {
         self.file.sync_all()
     }
 
+    /// Gives the file a name that nothing has. There are two ways, and many file systems have but one.
+    fn name_new(&mut self, path: &Path) -> io::Result<()> {
+        let renamed = renameat_with(CWD, &self.path, CWD, path, RenameFlags::NOREPLACE);
+        match renamed {
+            // EPERM: of a filter of system calls that is older than this one.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM) => {}
+            renamed => {
+                self.in_place = renamed.is_ok();
+                return Ok(renamed?);
+            }
+        }
+        fs::hard_link(&self.path, path).map_err(|error| match Errno::from_io_error(&error) {
+            Some(Errno::PERM | Errno::NOSYS | Errno::OPNOTSUPP | Errno::MLINK) => {
+                io::Error::new(ErrorKind::Unsupported, NO_WAY_TO_CREATE)
+            }
+            _ => error,
+        })
+    }
+
     /// Whether the readers of the old file can read this one.
     fn belongs_as(&self, old: &Metadata) -> bool {
         self.file
@@ -289,20 +337,20 @@ impl Drop for Temporary {
 }
 
 const TEMPORARY: &str = ".tmp-";
+const NO_WAY_TO_CREATE: &str = "this file system has neither a rename that replaces nothing nor hard \
+                                links, and a keystore or backup is never put in the place of another";
 
 /// Removes what killed writers left. Only the holder of the lock makes such files.
 fn sweep(keystore: &Path) {
     let prefix = beside(keystore, TEMPORARY);
-    let Some(prefix) = prefix.file_name().and_then(|name| name.to_str()) else {
-        return;
-    };
+    let prefix = prefix.file_name().unwrap_or_default().as_bytes();
     let Ok(entries) = fs::read_dir(directory(keystore)) else {
         return;
     };
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let random = name.to_str().and_then(|name| name.strip_prefix(prefix));
-        if random.is_some_and(|hex| hex.len() == 16 && hex.bytes().all(|b| b.is_ascii_hexdigit())) {
+        let random = name.as_bytes().strip_prefix(prefix);
+        if random.is_some_and(|hex| hex.len() == 16 && hex.iter().all(u8::is_ascii_hexdigit)) {
             let _ = fs::remove_file(entry.path());
         }
     }
@@ -343,14 +391,18 @@ fn refuse_writable_by_others(path: &Path, metadata: &Metadata) -> Result<()> {
     ))
 }
 
-fn sync_directory(path: &Path) -> Result<()> {
-    files::open(directory(path), OpenOptions::new().read(true))
-        .and_then(|directory| directory.sync_all())
-        .map_err(|error| failed("sync the directory of", path, &error))
+fn made(what: &str, error: Error) -> Error {
+    Error::with(
+        error.status(),
+        format!(
+            "{what} was made, but may not survive a power cut. {}",
+            error.message()
+        ),
+    )
 }
 
-fn directory(path: &Path) -> &Path {
-    path.parent().unwrap_or(Path::new("/"))
+fn sync(parent: &File, path: &Path) -> Result<()> {
+    files::sync_directory(parent).map_err(|error| failed("sync the directory of", path, &error))
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {

@@ -25,6 +25,7 @@ use crate::secret::{Arena, fork};
 
 /// A keystore in one sealed file.
 pub struct SealedFile {
+    /// Absolute, and may have links in it, which each use follows.
     path: PathBuf,
     read_only: bool,
     /// Where the root key came from, unless it was given as bytes.
@@ -60,7 +61,7 @@ struct Loaded {
 impl SealedFile {
     /// Opens the file, or makes it if the options say so.
     pub fn open(path: &Path, options: &Options, arena: &Arc<Arena>) -> Result<Self> {
-        let path = disk::resolve(path)?;
+        let path = disk::absolute(path)?;
         let root_source = options.root_key_source()?;
         let root = options.root_key()?;
         let born = Instant::now();
@@ -81,9 +82,10 @@ impl SealedFile {
                 None => new.insert(empty(options.keystore_id, &root, arena)?),
             };
             let gate = fork::enter();
+            let place = disk::resolve(&path)?;
             // Whoever loses the race reads the winner's file in the next round.
-            if let Some(lock) = Lock::try_take(&path)?
-                && disk::create(&path, new.file(), &lock)?
+            if let Some(lock) = Lock::try_take(&place)?
+                && disk::create(&place, new.file(), &lock)?
             {
                 continue;
             }
@@ -128,7 +130,7 @@ impl SealedFile {
         let began = self.now();
         // The view itself says of which file it is: no other order of stores and loads can pass an old
         // view off as fresh.
-        if !self.view.load().is_of(self.signature()?) {
+        if !self.view.load().is_of(self.signature(&self.path)?) {
             return self.reload();
         }
         self.looked.fetch_max(began, Ordering::AcqRel);
@@ -150,15 +152,15 @@ impl SealedFile {
     fn reload(&self) -> Result<()> {
         let _gate = fork::enter();
         let _busy = self.lock_busy();
-        let differs = !self.view.load().is_of(self.signature()?);
-        self.catch_up(differs)
+        let differs = !self.view.load().is_of(self.signature(&self.path)?);
+        self.catch_up(&self.path, differs)
     }
 
     /// Reads the file if it is not the one loaded. The caller is the one busy thread.
-    fn catch_up(&self, differs: bool) -> Result<()> {
+    fn catch_up(&self, path: &Path, differs: bool) -> Result<()> {
         let began = self.now();
         if differs {
-            let read = disk::read(&self.path).map_err(|error| self.altered(error))?;
+            let read = disk::read(path).map_err(|error| self.altered(error))?;
             let (file, signature) = read.ok_or_else(|| self.gone())?;
             self.install(&file, signature)?;
         }
@@ -239,15 +241,16 @@ impl SealedFile {
         self.view.store(view);
     }
 
-    fn write(&self, change: &mut dyn Change, lock: &Lock) -> Result<()> {
+    /// Writes the file at `place`, to which the path leads, and which is locked.
+    fn write(&self, change: &mut dyn Change, place: &Path, lock: &Lock) -> Result<()> {
         // A file system with coarse times could give two files one signature; a change that is built on
         // the wrong one would undo another.
         let same = {
             let loaded = self.loaded.load();
-            loaded.view.is_of(self.signature()?)
-                && disk::ends_with(&self.path, loaded.seal.to_text().as_bytes())?
+            loaded.view.is_of(self.signature(place)?)
+                && disk::ends_with(place, loaded.seal.to_text().as_bytes())?
         };
-        self.catch_up(!same)?;
+        self.catch_up(place, !same)?;
         let old = self.loaded.load();
         let mut header = old.header.clone();
         header.epoch += 1;
@@ -267,23 +270,26 @@ impl SealedFile {
         let (file, seal) = format::encode(&header, &draft.state, &draft.store_key)?;
         change.intend(&draft)?;
         let began = self.now();
-        let signature = disk::replace(&self.path, file.file(), lock)?;
+        let signature = disk::replace(place, file.file(), lock)?;
         self.take_over(header, signature, seal, draft.state, draft.store_key);
         self.looked.fetch_max(began, Ordering::AcqRel);
-        usage::compact(&self.path, self.view.load().versions());
+        usage::compact(place, self.view.load().versions());
         Ok(())
     }
 
-    fn signature(&self) -> Result<Signature> {
-        Signature::of(&self.path).map_err(|error| match error.status() {
-            Status::KeystoreNotFound => self.gone(),
-            _ => error,
-        })
+    fn signature(&self, path: &Path) -> Result<Signature> {
+        Signature::of(path).map_err(|error| self.altered(error))
     }
 
-    /// A file that was a keystore of ours is not a stranger's now: it was altered.
+    /// Where the path leads now, links followed.
+    fn place(&self) -> Result<PathBuf> {
+        disk::resolve(&self.path).map_err(|error| self.altered(error))
+    }
+
+    /// A file that was a keystore of ours is not a stranger's now: it was altered, or it is gone.
     fn altered(&self, error: Error) -> Error {
         match error.status() {
+            Status::KeystoreNotFound => self.gone(),
             Status::NotAKeystore => Error::with(
                 Status::KeystoreTampered,
                 format!("{} is no longer a keystore.", self.path.display()),
@@ -368,10 +374,13 @@ impl Keystore for SealedFile {
             };
         loop {
             let gate = fork::enter();
-            if let Some(lock) = Lock::try_take(&self.path)?
+            let place = self.place()?;
+            if let Some(lock) = Lock::try_take(&place)?
                 && let Some(_busy) = self.try_busy(patience)
+                // Not one that a switched link has left behind.
+                && self.place()? == place
             {
-                return self.write(change, &lock);
+                return self.write(change, &place, &lock);
             }
             drop(gate);
             wait(deadline)?;

@@ -38,9 +38,10 @@ pub struct Used {
     pub last: Timestamp,
 }
 
-/// The usage file of a keystore.
+/// The usage file of a keystore: beside the file itself, where the path is a link to it.
 pub fn path_beside(keystore: &Path) -> PathBuf {
-    let mut name = keystore.as_os_str().to_owned();
+    let place = fs::canonicalize(keystore).unwrap_or_else(|_| keystore.to_owned());
+    let mut name = place.into_os_string();
     name.push(".usage");
     name.into()
 }

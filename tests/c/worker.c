@@ -8,6 +8,7 @@
 #include "must.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <stdlib.h>
 
 #define CONTEXT "{\"table\":\"orders\"}"
@@ -172,6 +173,21 @@ static void write_changes(const char *name, long count, const char *path)
     answer(status, "");
 }
 
+/* chdir PATH, chroot PATH, user ID: what a host may do while its client is open. */
+static void become(const char *what, const char *whom)
+{
+    if (strcmp(what, "chdir") == 0) {
+        HOLDS(chdir(whom) == 0);
+    } else if (strcmp(what, "chroot") == 0) {
+        HOLDS(chroot(whom) == 0 && chdir("/") == 0);
+    } else {
+        unsigned id = (unsigned)atol(whom);
+        HOLDS(setgroups(0, NULL) == 0 && setgid(id) == 0 && setuid(id) == 0);
+    }
+    memset(&response, 0, sizeof response);
+    answer(KMS_OK, "");
+}
+
 int main(void)
 {
     static char line[1 << 16];
@@ -201,6 +217,9 @@ int main(void)
             decrypt(words[1], words[2]);
         } else if (strcmp(words[0], "write") == 0 && count == 4) {
             write_changes(words[1], atol(words[2]), words[3]);
+        } else if (count == 2 && (strcmp(words[0], "chdir") == 0 || strcmp(words[0], "chroot") == 0 ||
+                                  strcmp(words[0], "user") == 0)) {
+            become(words[0], words[1]);
         } else {
             die("not understood: %s", words[0]);
         }

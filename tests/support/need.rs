@@ -12,6 +12,8 @@ use std::sync::Mutex;
 /// Something besides Rust and a C compiler that a test may need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Need {
+    /// The rights of root.
+    Root,
     /// valgrind.
     Valgrind,
     /// OpenSSL's libcrypto, with its headers.
@@ -70,6 +72,7 @@ impl Need {
     /// What to call it in front of people.
     pub fn name(self) -> &'static str {
         match self {
+            Need::Root => "the rights of root",
             Need::Valgrind => "valgrind",
             Need::OpenSsl => "OpenSSL's libcrypto with its headers",
             Need::Cxx => "a C++ compiler",
@@ -101,6 +104,7 @@ impl Need {
 
     fn is_there(self) -> bool {
         match self {
+            Need::Root => answers(Command::new("chroot").args(["/", "true"])),
             Need::Valgrind => answers(Command::new("valgrind").arg("--version")),
             Need::OpenSsl => links_libcrypto(),
             Need::Cxx => answers(super::tool("CXX", "c++").arg("--version")),
