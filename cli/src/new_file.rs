@@ -3,8 +3,10 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use kmsbox::files;
 
 use crate::failure::{Failure, Result};
 
@@ -61,14 +63,18 @@ impl NewFile {
 
     /// Makes sure that it lasts, as long as it is not removed.
     pub fn sync(&self) -> Result<()> {
-        let directory = match self.path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
         self.file
             .sync_all()
-            .and_then(|()| File::open(directory)?.sync_all())
+            .and_then(|()| files::sync_directory(&files::open_directory(&self.path)?))
             .map_err(|error| Failure::file("write", &self.path, error))
+    }
+
+    /// Whether a path leads to it.
+    pub fn is_at(&self, path: &Path) -> bool {
+        let (Ok(own), Ok(there)) = (self.file.metadata(), fs::metadata(path)) else {
+            return false;
+        };
+        (own.dev(), own.ino()) == (there.dev(), there.ino())
     }
 
     /// It is not removed again.

@@ -1,6 +1,8 @@
 //! From the global options to a client of the library.
 #![forbid(unsafe_code)]
 
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -33,7 +35,7 @@ pub struct Global {
         hide_env_values = true,
         value_name = "SOURCE"
     )]
-    pub root_key: Option<String>,
+    pub root_key: Option<OsString>,
 
     /// Append a line about each operation to this file
     #[arg(
@@ -75,7 +77,7 @@ impl Global {
         options.keystore = Some(Place::File(self.keystore()?.to_owned()));
         options.read_only = access == Access::Read;
         options.audit = self.audit_log.clone().map(Sink::File);
-        options.set("root_key", self.root_key()?)?;
+        options.set_root_key_source(self.root_key()?)?;
         Ok(options)
     }
 
@@ -92,8 +94,8 @@ impl Global {
         }
     }
 
-    /// The root key's source, as the option has it.
-    pub fn root_key(&self) -> Result<&str> {
+    /// The root key's source.
+    pub fn root_key(&self) -> Result<Source> {
         let source = self.root_key.as_deref().ok_or_else(|| {
             Failure::Usage(
                 "Where is the root key? Give --root-key SOURCE or set KMSBOX_ROOT_KEY, for \
@@ -101,15 +103,16 @@ impl Global {
                     .to_owned(),
             )
         })?;
-        source_of(source).map(|_| source)
+        source_of(source)
     }
 }
 
 /// Understands a source of a root key. What is no source may be a root key given by mistake: it is
 /// not repeated.
-pub fn source_of(text: &str) -> Result<Source> {
+pub fn source_of(text: &OsStr) -> Result<Source> {
     const KINDS: [&str; 4] = ["file:", "credential:", "env:", "passphrase-file:"];
-    if !KINDS.iter().any(|kind| text.starts_with(kind)) {
+    let begins = |kind: &&str| text.as_bytes().starts_with(kind.as_bytes());
+    if !KINDS.iter().any(begins) {
         return Err(Failure::Usage(
             "The source of a root key begins with file:, credential:, env: or passphrase-file:. \
              The root key itself does not belong on a command line."
@@ -127,12 +130,15 @@ mod tests {
     fn a_root_key_given_by_mistake_is_not_repeated() {
         let key = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
         for mistake in [key.to_owned(), format!("hex:{key}")] {
-            match source_of(&mistake) {
+            match source_of(mistake.as_ref()) {
                 Err(Failure::Usage(text)) => assert!(!text.contains("0011"), "{text}"),
                 _ => panic!("{mistake} is no source"),
             }
         }
-        assert!(source_of("file:/k").is_ok());
-        assert!(matches!(source_of("file:"), Err(Failure::Usage(_))));
+        assert!(source_of("file:/k".as_ref()).is_ok());
+        assert!(matches!(
+            source_of("file:".as_ref()),
+            Err(Failure::Usage(_))
+        ));
     }
 }

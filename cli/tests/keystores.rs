@@ -4,8 +4,10 @@
 
 mod support;
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::sync::Arc;
 
 use kmsbox::clock::Timestamp;
@@ -14,7 +16,7 @@ use kmsbox::keystore::state::KeyState;
 use kmsbox::keystore::{Draft, Keystore, Patience};
 use kmsbox::options::Options;
 use kmsbox::secret::Arena;
-use support::{Place, source};
+use support::{Place, ended, source};
 
 #[test]
 fn a_backup_is_restored_and_a_dry_run_only_says_so() {
@@ -153,6 +155,54 @@ fn a_root_key_made_for_nothing_is_taken_away() {
     for name in ["root.key", "2.key", "3.key", "4.key"] {
         place.ok(&["--root-key", &source(&place.path(name)), "verify"]);
     }
+}
+
+/// Neither does one that was to be the keystore itself.
+#[test]
+fn a_root_key_is_not_made_in_the_place_of_the_keystore() {
+    let place = Place::empty();
+    fs::create_dir(place.path("sub")).unwrap();
+    for name in ["keystore", "./keystore", "sub/../keystore"] {
+        let root_key = format!("file:{name}");
+        let init = ["init", "--make-root-key", "--root-key", &root_key];
+        let said = place.fails(2, &init);
+        assert!(said.contains("same file"), "{said}");
+        assert!(!place.path("keystore").exists());
+    }
+    symlink("nowhere", place.path("keystore")).unwrap();
+    let said = place.fails(3, &["init", "--make-root-key"]);
+    assert!(said.contains("leads nowhere"), "{said}");
+    assert!(!place.path("root.key").exists());
+}
+
+/// A file system's names are bytes.
+#[test]
+fn names_that_are_not_utf_8() {
+    let place = Place::empty();
+    let name = |bytes: &[u8]| place.directory.join(OsStr::from_bytes(bytes));
+    let keystore = name(b"\xFFks");
+    let root_key = [b"file:", name(b"\xFEroot").as_os_str().as_bytes()].concat();
+    let root_key = OsString::from_vec(root_key);
+    let run = |args: &[&str]| {
+        let mut command = place.command(args);
+        command.env("KMSBOX_KEYSTORE", &keystore);
+        command.env_remove("KMSBOX_ROOT_KEY");
+        command.arg("--root-key").arg(&root_key);
+        let ended = ended(command, b"");
+        assert_eq!(ended.code, 0, "{args:?}: {}", ended.stderr);
+        ended
+    };
+    run(&["init", "--make-root-key"]);
+    let left = name(b"\xFFks.tmp-0123456789abcdef");
+    let others = name(b"\xFEks.tmp-0123456789abcdef");
+    fs::write(&left, "").unwrap();
+    fs::write(&others, "").unwrap();
+    run(&["create-key"]);
+    assert!(!left.exists(), "what a killed writer left is swept");
+    assert!(others.exists());
+    // Where such a name is only shown, it is shown with a sign for each byte that is no text.
+    let shown = run(&["verify", "--json"]).json()["Keystore"].clone();
+    assert!(shown.as_str().unwrap().ends_with("/\u{FFFD}ks"), "{shown}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::failure::{Failure, Result};
 use crate::new_file::NewFile;
-use crate::open::{Access, Global, source_of};
+use crate::open::{Access, Global};
 use crate::{output, table};
 
 /// Make a keystore
@@ -52,15 +52,24 @@ impl Init {
             .set("keystore_id", &id)
             .map_err(|error| Failure::Usage(error.message().to_owned()))?;
         if path.symlink_metadata().is_ok() {
-            return Err(Failure::Files(format!(
-                "{} is there already; it is not replaced.",
+            let why = match path.exists() {
+                true => "is there already; it is not replaced",
+                false => "is a link that leads nowhere; no keystore is made through it",
+            };
+            return Err(Failure::Files(format!("{} {why}.", path.display())));
+        }
+        let made = match self.make_root_key {
+            true => Some(make_root_key(&global.root_key()?, "--root-key")?),
+            false => None,
+        };
+        if let Some(made) = &made
+            && made.is_at(path)
+        {
+            return Err(Failure::Usage(format!(
+                "--root-key and --keystore name the same file, {}; keep the root key apart.",
                 path.display()
             )));
         }
-        let made = match self.make_root_key {
-            true => Some(make_root_key(global.root_key()?, "--root-key")?),
-            false => None,
-        };
         let opened = Kms::open(&options);
         // A root key that opens nothing is taken away again; one whose keystore came into being is not,
         // whatever went wrong after that.
@@ -80,11 +89,11 @@ impl Init {
 
 /// Makes a root key in the file that a source names; the caller keeps it as soon as it opens something.
 /// It is text, so that it can be printed and typed.
-pub fn make_root_key(source: &str, option: &str) -> Result<NewFile> {
+pub fn make_root_key(source: &Source, option: &str) -> Result<NewFile> {
     use std::fmt::Write;
     use zeroize::Zeroizing;
 
-    let Source::File(path) = source_of(source)? else {
+    let Source::File(path) = source else {
         return Err(Failure::Usage(format!(
             "A root key is made as a file: give {option} file:PATH."
         )));
@@ -96,7 +105,7 @@ pub fn make_root_key(source: &str, option: &str) -> Result<NewFile> {
         let _ = write!(text, "{byte:02x}");
     }
     text.push('\n');
-    let mut file = NewFile::create(&path)?;
+    let mut file = NewFile::create(path)?;
     file.write(text.as_bytes())?;
     file.sync()?;
     Ok(file)

@@ -1,6 +1,8 @@
 //! Root keys: a keystore has one to four.
 #![forbid(unsafe_code)]
 
+use std::ffi::OsString;
+
 use clap::{Args, Subcommand};
 use kmsbox::error::{Error, Status};
 use kmsbox::key_name::parse_id;
@@ -49,7 +51,7 @@ Examples:
 struct Add {
     /// Where the new root key is: file:PATH, credential:NAME, env:NAME, passphrase-file:PATH
     #[arg(value_name = "SOURCE")]
-    source: String,
+    source: OsString,
 
     /// Make it first: 32 random bytes, in the new file that file:PATH names
     #[arg(long)]
@@ -114,7 +116,7 @@ impl Add {
             .into());
         }
         let made = match self.make {
-            true => Some(make_root_key(&self.source, "SOURCE")?),
+            true => Some(make_root_key(&source, "SOURCE")?),
             false => None,
         };
         let new = source.load()?;
