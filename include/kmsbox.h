@@ -52,6 +52,10 @@
  * A fork waits for the calls that read or write a file. Handlers of your own (pthread_atfork) that take
  * a lock under which other threads call this library must be registered after it was loaded.
  *
+ * Cancellation, signals: a thread that is cancelled (pthread_cancel) in a call finishes the call first, and is
+ * cancelled at its next cancellation point after it. No function may be called from a signal handler, nor
+ * with PTHREAD_CANCEL_ASYNCHRONOUS set. A call must not be left by a jump: see kms_audit_callback.
+ *
  * Security: whoever holds the root key, or runs code inside the process, holds every key. The
  * option "permissions" guards against mistakes; it is no wall.
  */
@@ -295,6 +299,10 @@ typedef struct kms_response {
  * Returns 0 when the line is kept. Anything else makes the operation fail with
  * KMS_ERR_AUDIT_FAILED. It is called by whichever thread performs an operation, by several at once,
  * and must not call this library.
+ *
+ * It must return, on the stack that it was called on. It must not be left by longjmp, pthread_exit, a C++
+ * exception or a switch to another context: that ends the process, or leaves a lock of the library held
+ * for ever. The thread cannot be cancelled in it, and it must not enable that.
  */
 typedef int32_t (*kms_audit_callback)(void *context,
                                       const char *line,

@@ -1,5 +1,5 @@
 //! Hosts as they are: what is promised to a C program that is started or set up in an unusual way.
-//! docs/testing.md has the table; each row is a test here.
+//! docs/hosts.md has the table; each row is a test here.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -7,6 +7,8 @@ mod support;
 #[path = "support/worker.rs"]
 mod worker;
 
+#[path = "hosts/cancelled.rs"]
+mod cancelled;
 #[path = "hosts/descriptors.rs"]
 mod descriptors;
 #[path = "hosts/paths.rs"]

@@ -6,6 +6,7 @@ import "C"
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"runtime/cgo"
 	"sync"
@@ -42,18 +43,21 @@ func (a *auditor) kept(line []byte) bool {
 	return false
 }
 
-// call keeps a panic from crossing C.
-func (a *auditor) call(line []byte) (err error) {
-	returned := false
-	defer func() {
-		// The reason may be nil, too (GODEBUG=panicnil=1), and the line is not kept all the same.
-		if reason := recover(); !returned {
-			err = fmt.Errorf("the audit function panicked: %v", reason)
-		}
+// call has a goroutine of its own for the function: a panic and runtime.Goexit end there. On the goroutine that
+// called C they would skip the library's frames, and what these hold would be held for ever.
+func (a *auditor) call(line []byte) error {
+	answer := make(chan error)
+	go func() {
+		err := errors.New("the audit function did not return")
+		defer func() {
+			if reason := recover(); reason != nil {
+				err = fmt.Errorf("the audit function panicked: %v", reason)
+			}
+			answer <- err
+		}()
+		err = a.take(line)
 	}()
-	err = a.take(line)
-	returned = true
-	return err
+	return <-answer
 }
 
 // refusal is what the function said against the lines of a request, if anything. It is asked at the end of

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -71,6 +72,12 @@ func TestALineThatIsNotTakenFailsTheOperation(t *testing.T) {
 	_, err = client.NewDataKey(DataKeyRequest{KeyID: cmk})
 	refused(t, err, ErrAuditFailed)
 	if !strings.Contains(err.Error(), "panicked: out of order") {
+		t.Error(err)
+	}
+	fail = func() error { runtime.Goexit(); return nil }
+	_, err = client.NewDataKey(DataKeyRequest{KeyID: cmk})
+	refused(t, err, ErrAuditFailed)
+	if !strings.Contains(err.Error(), "did not return") {
 		t.Error(err)
 	}
 	t.Setenv("GODEBUG", "panicnil=1")

@@ -30,9 +30,9 @@ type Options struct {
 	Permissions []string
 	// AuditLog is the path of a file that gets one line of JSON for each operation.
 	AuditLog string
-	// Audit gets each line instead, with its line feed. Where it returns an error or panics, the operation
-	// fails with [ErrAuditFailed] and releases nothing. It is called by whichever goroutine performs an
-	// operation, by several at once. It must not use the client, nor end its goroutine.
+	// Audit gets each line instead, with its line feed. Where it returns an error, panics or ends its goroutine
+	// (runtime.Goexit), the operation fails with [ErrAuditFailed] and releases nothing. Each call has a goroutine
+	// of its own, several at once, for which the operation waits. It must not use the client.
 	Audit func(line []byte) error
 	// KeystoreID is the id that the keystore must have, and gets if it is made: a lower-case UUID.
 	KeystoreID string

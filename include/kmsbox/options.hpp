@@ -15,7 +15,8 @@ namespace kmsbox {
 
 /** Takes one line of the audit log, JSON and a line feed, and says whether it is kept. `false`, or
  *  an exception, makes the operation fail with KMS_ERR_AUDIT_FAILED. It is called by whichever
- *  thread performs an operation, by several at once, and must not call kmsbox. */
+ *  thread performs an operation, by several at once, and must not call kmsbox, nor be left by
+ *  pthread_exit, longjmp or a switch to another context. */
 using audit_function = std::function<bool(std::string_view line)>;
 
 namespace detail {

@@ -1,18 +1,29 @@
-//! What stands between C and Rust: panics caught, a `Result` turned into a status.
+//! What stands between C and Rust: cancellation put off, panics caught, a `Result` turned into a status.
+//!
+//! Nothing but Rust's own panics may unwind here. Exported functions and the host's callback are `extern "C"`
+//! and not `"C-unwind"`: a foreign unwinding (a C++ exception, `pthread_exit`) could not be caught or passed on
+//! in any case, since `catch_unwind` ends the process at it. So the header forbids it, and it ends the process.
 
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
 pub(super) use super::outputs::Outputs;
+use super::cancellation::Uncancelled;
 use super::types::kms_status;
 use crate::error::{Error, Result, Status};
 use crate::secret::fork;
 
 /// Runs `body`; a panic in it is silenced and becomes `fallback`.
 pub(super) fn boundary<T>(fallback: T, body: impl FnOnce() -> T) -> T {
+    // The first thing done and the last undone.
+    let _uncancelled = Uncancelled::begin();
     silence_own_panics();
     let _inside = Inside::enter();
+    caught(fallback, body)
+}
+
+fn caught<T>(fallback: T, body: impl FnOnce() -> T) -> T {
     match panic::catch_unwind(AssertUnwindSafe(body)) {
         Ok(value) => value,
         Err(payload) => {
@@ -30,7 +41,7 @@ pub(super) fn answer(
 ) -> kms_status {
     boundary(Status::Internal.number(), || {
         let outcome = match outputs.check() {
-            Ok(()) => boundary(Err(Error::new(Status::Internal)), || body(&mut outputs)),
+            Ok(()) => caught(Err(Error::new(Status::Internal)), || body(&mut outputs)),
             Err(error) => Err(error),
         };
         outputs.finish(outcome)

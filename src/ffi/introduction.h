@@ -52,6 +52,10 @@
  * A fork waits for the calls that read or write a file. Handlers of your own (pthread_atfork) that take
  * a lock under which other threads call this library must be registered after it was loaded.
  *
+ * Cancellation, signals: a thread that is cancelled (pthread_cancel) in a call finishes the call first, and is
+ * cancelled at its next cancellation point after it. No function may be called from a signal handler, nor
+ * with PTHREAD_CANCEL_ASYNCHRONOUS set. A call must not be left by a jump: see kms_audit_callback.
+ *
  * Security: whoever holds the root key, or runs code inside the process, holds every key. The
  * option "permissions" guards against mistakes; it is no wall.
  */

@@ -25,6 +25,7 @@ pub mod types;
 
 mod args;
 mod boundary;
+mod cancellation;
 mod document;
 mod outputs;
 mod response;

@@ -129,6 +129,10 @@ pub unsafe extern "C" fn kms_options_set_root_key(
 /// Returns 0 when the line is kept. Anything else makes the operation fail with
 /// KMS_ERR_AUDIT_FAILED. It is called by whichever thread performs an operation, by several at once,
 /// and must not call this library.
+///
+/// It must return, on the stack that it was called on. It must not be left by longjmp, pthread_exit, a C++
+/// exception or a switch to another context: that ends the process, or leaves a lock of the library held
+/// for ever. The thread cannot be cancelled in it, and it must not enable that.
 pub type kms_audit_callback =
     Option<unsafe extern "C" fn(context: *mut c_void, line: *const c_char, line_len: usize) -> i32>;
 

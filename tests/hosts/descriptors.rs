@@ -42,3 +42,11 @@ fn no_random_bytes() {
         run_ok(host.arg(&keystore).arg(error.to_string()));
     }
 }
+
+/// Data keys need no descriptor. A change needs some, and without them it is refused whole.
+#[test]
+fn no_descriptors_left() {
+    let folder = scratch_dir();
+    let mut host = host("no_descriptors_left", &folder);
+    run_ok(host.arg(folder.path().join("keystore")));
+}
