@@ -2,6 +2,8 @@
 //! kmsbox, keys and CMKs are rotated while it runs, and without them it refuses.
 #![allow(clippy::expect_used, clippy::panic)]
 
+#[path = "mariadb/backup.rs"]
+mod backup;
 #[path = "mariadb/calls.rs"]
 mod calls;
 #[path = "mariadb/crashes.rs"]

@@ -20,6 +20,7 @@ struct keys {
     struct wrapper wrapper;
     struct cmk_map map;
     char *key_file;
+    int create;
     void (*log)(enum keys_log_level level, const char *text);
 
     /* Held by whoever makes a new table or replaces the file, for as long as that takes. */
@@ -29,7 +30,6 @@ struct keys {
 
     struct missing_key missing;
     struct errors errors;
-    _Atomic int create;
     _Atomic uint64_t served, refused, made, rewrapped;
 };
 
@@ -207,6 +207,17 @@ static int end_change(struct keys *keys, int lock, int good, const struct troubl
     return good;
 }
 
+int keys_create(struct keys *keys, uint32_t key_id, struct trouble *trouble)
+{
+    int lock = begin_change(keys, trouble), good = lock >= 0;
+    if (good && shared_table_latest(&keys->in_use, key_id) != NO_VERSION) {
+        set_trouble(trouble, "there is a key %" PRIu32 " already", key_id);
+        good = 0;
+    }
+    good = good && add_versions(keys, &key_id, 1, trouble);
+    return end_change(keys, lock, good, trouble);
+}
+
 int keys_rotate(struct keys *keys, uint32_t key_id, struct trouble *trouble)
 {
     int lock = begin_change(keys, trouble), good = lock >= 0;
@@ -275,11 +286,6 @@ static void look_again(struct keys *keys)
         complain(keys, &trouble);
 }
 
-void keys_create(struct keys *keys, int create)
-{
-    atomic_store(&keys->create, create);
-}
-
 uint32_t keys_latest(struct keys *keys, uint32_t key_id)
 {
     struct trouble trouble;
@@ -287,7 +293,7 @@ uint32_t keys_latest(struct keys *keys, uint32_t key_id)
     int lock, good;
     if (latest != NO_VERSION || cmk_map_find(&keys->map, key_id) == NULL)
         return latest;
-    if (!atomic_load(&keys->create)) {
+    if (!keys->create) {
         look_again(keys);
         return shared_table_latest(&keys->in_use, key_id);
     }
@@ -348,7 +354,7 @@ static int open_key_file(struct keys *keys, struct trouble *trouble)
     struct file_mark mark;
     enum key_file_result result = key_file_read(keys->key_file, &list, &mark, trouble);
     key_list_free(&list);
-    if (result == KEY_FILE_MISSING && atomic_load(&keys->create))
+    if (result == KEY_FILE_MISSING && keys->create)
         result = key_file_make(keys->key_file, trouble);
     else if (result == KEY_FILE_MISSING)
         set_trouble(trouble,
@@ -392,7 +398,7 @@ struct keys *keys_open(const struct keys_config *config, struct trouble *trouble
         return NULL;
     }
     keys->log = config->log;
-    keys_create(keys, config->create);
+    keys->create = config->create;
     pthread_mutex_init(&keys->changing, NULL);
     shared_table_init(&keys->in_use);
     errors_init(&keys->errors);

@@ -21,7 +21,10 @@ struct keys_config {
     const char *cmk;       /* which CMK wraps the keys of which ids: see cmk_map.h */
     const char *server;    /* bound to every blob, so that one server's do not open in another */
     const char *key_file;  /* an absolute path */
-    int create;            /* as keys_create */
+    /* Whether the key file and keys that are not there are made, where `cmk` names a CMK for their
+     * ids. Where that is not expected, a key that is not there was lost: to make another in its
+     * place would hide that, and the data under the lost one would look corrupted. */
+    int create;
     void (*log)(enum keys_log_level level, const char *text);
 };
 
@@ -40,17 +43,16 @@ struct keys *keys_open(const struct keys_config *config, struct trouble *trouble
 /* Wipes every key. No other thread may be in here. NULL is allowed. */
 void keys_close(struct keys *keys);
 
-/* Whether the key file and keys that are not there are made, where the configuration names a CMK
- * for their ids. Where that is not expected, a key that is not there was lost: to make another in
- * its place would hide that, and the data under the lost one would look corrupted. */
-void keys_create(struct keys *keys, int create);
-
 /* The version to encrypt with. NO_VERSION: there is none, and none was made. */
 uint32_t keys_latest(struct keys *keys, uint32_t key_id);
 
 /* One version of a key. `key` may be NULL, then only the length is told. */
 enum keys_result keys_get(struct keys *keys, uint32_t key_id, uint32_t version, uint8_t *key,
                           unsigned int *len);
+
+/* Makes the first version of a key. It fails where there is the key, where no CMK is named for it,
+ * and as keys_rotate does. 1: done; 0: failed. */
+int keys_create(struct keys *keys, uint32_t key_id, struct trouble *trouble);
 
 /* Adds a version to a key, or with KEYS_ALL to every key: to all of them or, where that fails, to
  * none. It fails too where keys_get was asked for a version that is not there: see missing_key.h.

@@ -21,10 +21,21 @@ enum { ERROR_NUMBER = 1105 /* ER_UNKNOWN_ERROR: the text says all */ };
 /* Between init and deinit; the server calls nothing else outside of that. */
 static struct keys *keys;
 
+/* A variable of the program mariadb-backup, which no server has. */
+extern char xtrabackup_backup __attribute__((weak));
+
+/* A backup makes no keys, whatever its settings say. */
+static int in_backup(void)
+{
+    return &xtrabackup_backup != NULL;
+}
+
+/* mariadb-backup has no error log, and shows nothing that is for that alone. */
 static void write_log(enum keys_log_level level, const char *text)
 {
     my_printf_error(ERROR_NUMBER, "kmsbox: %s",
-                    ME_ERROR_LOG_ONLY | (level == KEYS_NOTE ? ME_NOTE : 0), text);
+                    (in_backup() ? 0 : ME_ERROR_LOG_ONLY) | (level == KEYS_NOTE ? ME_NOTE : 0),
+                    text);
 }
 
 /* ---- The keys ------------------------------------------------------------------------------ */
@@ -55,41 +66,58 @@ static struct st_mariadb_encryption descriptor = {
 /* ---- System variables ---------------------------------------------------------------------- */
 
 static char *keystore, *root_key, *cmk, *server_name, *key_file, *audit_log;
-static char create_keys, rewrap;
-static long long rotate;
+static char create_keys;
 
-/* The server would cut a number to the range it knows, and neither -5 nor 2^64 - 1 is -1. */
-static int check_rotate(MYSQL_THD thd, struct st_mysql_sys_var *var, void *save,
-                        struct st_mysql_value *value)
-{
-    long long number = 0;
-    (void)thd;
-    (void)var;
-    if (value->value_type(value) != MYSQL_VALUE_TYPE_INT || value->val_int(value, &number) != 0
-        || number < -1 || number == 0 || number >= UINT32_MAX
-        || (number < 0 && value->is_unsigned(value))) {
-        my_printf_error(ERROR_NUMBER, "kmsbox_rotate takes a key's id, or -1 for every key", 0);
-        return 1;
-    }
-    *(long long *)save = number;
-    return 0;
-}
-
-static void update_create_keys(MYSQL_THD thd, struct st_mysql_sys_var *var, void *target,
-                               const void *save)
-{
-    (void)thd;
-    (void)var;
-    *(char *)target = *(const char *)save;
-    keys_create(keys, *(const char *)save);
-}
-
-/* The other two are orders: each stays as it is, 0, and setting it does the work. */
+/* Orders to a running server: each stays as it is, 0, and setting it does the work. */
+static long long create_key, rotate;
+static char rewrap;
 
 static void tell_client(int done, const struct trouble *trouble)
 {
     if (!done)
         my_printf_error(ERROR_NUMBER, "kmsbox: %s", 0, trouble->text);
+}
+
+/* The server would cut a number to the range it knows, and neither -5 nor 2^64 - 1 is -1. */
+static int check_id(struct st_mysql_value *value, long long *number)
+{
+    return value->value_type(value) == MYSQL_VALUE_TYPE_INT && value->val_int(value, number) == 0
+           && *number != 0 && *number < UINT32_MAX
+           && (*number > 0 || !value->is_unsigned(value));
+}
+
+static int check_create_key(MYSQL_THD thd, struct st_mysql_sys_var *var, void *save,
+                            struct st_mysql_value *value)
+{
+    (void)thd;
+    (void)var;
+    if (check_id(value, save) && *(long long *)save > 0)
+        return 0;
+    my_printf_error(ERROR_NUMBER, "kmsbox_create_key takes a key's id", 0);
+    return 1;
+}
+
+static int check_rotate(MYSQL_THD thd, struct st_mysql_sys_var *var, void *save,
+                        struct st_mysql_value *value)
+{
+    (void)thd;
+    (void)var;
+    if (check_id(value, save) && *(long long *)save >= -1)
+        return 0;
+    my_printf_error(ERROR_NUMBER, "kmsbox_rotate takes a key's id, or -1 for every key", 0);
+    return 1;
+}
+
+static void update_create_key(MYSQL_THD thd, struct st_mysql_sys_var *var, void *target,
+                              const void *save)
+{
+    struct trouble trouble = {""};
+    long long order = *(const long long *)save;
+    (void)thd;
+    (void)var;
+    (void)target;
+    if (order != 0) /* DEFAULT, which is not checked */
+        tell_client(keys_create(keys, (uint32_t)order, &trouble), &trouble);
 }
 
 static void update_rotate(MYSQL_THD thd, struct st_mysql_sys_var *var, void *target,
@@ -101,7 +129,7 @@ static void update_rotate(MYSQL_THD thd, struct st_mysql_sys_var *var, void *tar
     (void)thd;
     (void)var;
     (void)target;
-    if (order != 0) /* DEFAULT, which is not checked */
+    if (order != 0)
         tell_client(keys_rotate(keys, key_id, &trouble), &trouble);
 }
 
@@ -115,6 +143,10 @@ static void update_rewrap(MYSQL_THD thd, struct st_mysql_sys_var *var, void *tar
     if (*(const char *)save)
         tell_client(keys_rewrap(keys, &trouble), &trouble);
 }
+
+/* mariadb-backup copies what SHOW VARIABLES tells of a plugin into backup-my.cnf, and prepares the
+ * backup by that. So each variable that is shown must be one that a command line may have, with
+ * its value; and what a backup must not have is not shown (NOSYSVAR). */
 
 static MYSQL_SYSVAR_STR(keystore, keystore, PLUGIN_VAR_RQCMDARG | PLUGIN_VAR_READONLY,
                         "The keystore file of kmsbox.", NULL, NULL, NULL);
@@ -131,25 +163,28 @@ static MYSQL_SYSVAR_STR(server_name, server_name, PLUGIN_VAR_RQCMDARG | PLUGIN_V
                         NULL, NULL, NULL);
 static MYSQL_SYSVAR_STR(key_file, key_file, PLUGIN_VAR_RQCMDARG | PLUGIN_VAR_READONLY,
                         "The file of wrapped keys, an absolute path.", NULL, NULL, NULL);
-static MYSQL_SYSVAR_BOOL(create_keys, create_keys, PLUGIN_VAR_OPCMDARG,
-                         "Make the key file and keys where there are none: for the first start, "
-                         "and for the first table with another ENCRYPTION_KEY_ID.",
-                         NULL, update_create_keys, 0);
+static MYSQL_SYSVAR_BOOL(create_keys, create_keys, PLUGIN_VAR_OPCMDARG | PLUGIN_VAR_NOSYSVAR,
+                         "Make the key file, and keys that the server asks for, where there are "
+                         "none: for the first start.",
+                         NULL, NULL, 0);
 static MYSQL_SYSVAR_STR(audit_log, audit_log, PLUGIN_VAR_RQCMDARG | PLUGIN_VAR_READONLY,
                         "A file that gets a line for each use of a CMK.", NULL, NULL, NULL);
-static MYSQL_SYSVAR_LONGLONG(rotate, rotate, PLUGIN_VAR_RQCMDARG | PLUGIN_VAR_NOCMDOPT,
+static MYSQL_SYSVAR_LONGLONG(create_key, create_key, PLUGIN_VAR_RQCMDARG,
+                             "Set it to an id to make the first version of that key.",
+                             check_create_key, update_create_key, 0, 0, UINT32_MAX - 1, 0);
+static MYSQL_SYSVAR_LONGLONG(rotate, rotate, PLUGIN_VAR_RQCMDARG,
                              "Set it to a key's id to give that key a new version, or to -1 for "
                              "every key.",
                              check_rotate, update_rotate, 0, -1, UINT32_MAX - 1, 0);
-static MYSQL_SYSVAR_BOOL(rewrap, rewrap, PLUGIN_VAR_OPCMDARG | PLUGIN_VAR_NOCMDOPT,
+static MYSQL_SYSVAR_BOOL(rewrap, rewrap, PLUGIN_VAR_OPCMDARG,
                          "Set it to ON to wrap every key anew under its CMK's present version.",
                          NULL, update_rewrap, 0);
 
 static struct st_mysql_sys_var *system_variables[] = {
-    MYSQL_SYSVAR(keystore),        MYSQL_SYSVAR(root_key),  MYSQL_SYSVAR(cmk),
-    MYSQL_SYSVAR(server_name),     MYSQL_SYSVAR(key_file),  MYSQL_SYSVAR(create_keys),
-    MYSQL_SYSVAR(audit_log),       MYSQL_SYSVAR(rotate),    MYSQL_SYSVAR(rewrap),
-    NULL,
+    MYSQL_SYSVAR(keystore),    MYSQL_SYSVAR(root_key),    MYSQL_SYSVAR(cmk),
+    MYSQL_SYSVAR(server_name), MYSQL_SYSVAR(key_file),    MYSQL_SYSVAR(audit_log),
+    MYSQL_SYSVAR(create_keys), MYSQL_SYSVAR(create_key),  MYSQL_SYSVAR(rotate),
+    MYSQL_SYSVAR(rewrap),      NULL,
 };
 
 /* ---- Status variables ---------------------------------------------------------------------- */
@@ -205,12 +240,16 @@ static int init(void *unused)
         .cmk = cmk,
         .server = server_name,
         .key_file = key_file,
-        .create = create_keys,
+        .create = create_keys && !in_backup(),
         .log = write_log,
     };
     (void)unused;
     status_variables[0] = SHOW_FUNC_ENTRY("Kmsbox", show_status);
-    keys = keys_open(&config, &trouble);
+    if (create_key != 0 || rotate != 0 || rewrap)
+        set_trouble(&trouble, "kmsbox_create_key, kmsbox_rotate and kmsbox_rewrap are orders to a"
+                              " running server: give them by SET GLOBAL");
+    else
+        keys = keys_open(&config, &trouble);
     if (keys == NULL)
         write_log(KEYS_ERROR, trouble.text);
     return keys == NULL;

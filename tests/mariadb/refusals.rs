@@ -202,9 +202,8 @@ fn a_key_that_was_lost() {
     let error = server.refused("CREATE TABLE shop.new (id INT) ENCRYPTION_KEY_ID=101");
     assert_says(&error, &["Wrong create options"]);
     server.sql(
-        "SET GLOBAL kmsbox_create_keys = ON;
-         CREATE TABLE shop.new (id INT) ENCRYPTION_KEY_ID=101; INSERT INTO shop.new VALUES (7);
-         SET GLOBAL kmsbox_create_keys = OFF;",
+        "SET GLOBAL kmsbox_create_key = 101;
+         CREATE TABLE shop.new (id INT) ENCRYPTION_KEY_ID=101; INSERT INTO shop.new VALUES (7);",
     );
     server.stop();
     let newer = fs::read(site.path("mariadb.keys")).expect("it is there");
@@ -218,8 +217,10 @@ fn a_key_that_was_lost() {
     assert_says(&site.log(), &["InnoDB: Encrypted page", "./shop/new.ibd"]);
     let error = server.refused("CREATE TABLE shop.newer (id INT) ENCRYPTION_KEY_ID=101");
     assert_says(&error, &["Wrong create options"]);
-    let error = server.refused("SET GLOBAL kmsbox_rotate = -1");
-    assert_says(&error, &["is older than the data", "key 101 version 1;"]);
+    for order in ["kmsbox_rotate = -1", "kmsbox_create_key = 101"] {
+        let error = server.refused(&format!("SET GLOBAL {order}"));
+        assert_says(&error, &["is older than the data", "key 101 version 1;"]);
+    }
     server.stop();
     let present = fs::read(site.path("mariadb.keys")).expect("it is there");
     assert!(present == older, "nothing was made");

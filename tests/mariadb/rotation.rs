@@ -119,15 +119,21 @@ fn what_cannot_be_rotated_stays_as_it_is() {
     fill(&server);
     let before = site.key_file();
     let orders = [
-        ("0", "takes a key's id, or -1"),
-        ("-2", "takes a key's id, or -1"),
-        ("4294967295", "takes a key's id, or -1"),
-        ("18446744073709551615", "takes a key's id, or -1"),
-        ("77", "there is no key 77"),
-        ("'1'", "Incorrect argument type"),
+        ("rotate = 0", "takes a key's id, or -1"),
+        ("rotate = -2", "takes a key's id, or -1"),
+        ("rotate = 4294967295", "takes a key's id, or -1"),
+        ("rotate = 18446744073709551615", "takes a key's id, or -1"),
+        ("rotate = 77", "there is no key 77"),
+        ("rotate = '1'", "Incorrect argument type"),
+        ("create_key = 0", "takes a key's id"),
+        ("create_key = -1", "takes a key's id"),
+        ("create_key = 4294967295", "takes a key's id"),
+        ("create_key = 77", "kmsbox_cmk names no CMK for key 77"),
+        ("create_key = 100", "there is a key 100 already"),
+        ("create_keys = ON", "Unknown system variable"),
     ];
     for (order, says) in orders {
-        let error = server.refused(&format!("SET GLOBAL kmsbox_rotate = {order}"));
+        let error = server.refused(&format!("SET GLOBAL kmsbox_{order}"));
         assert!(error.contains(says), "{order}: {error}");
     }
     // Nor does every user give such orders.
@@ -135,7 +141,7 @@ fn what_cannot_be_rotated_stays_as_it_is() {
     for order in [
         "kmsbox_rotate = 1",
         "kmsbox_rewrap = ON",
-        "kmsbox_create_keys = ON",
+        "kmsbox_create_key = 101",
     ] {
         let mut client = server.client(&format!("SET GLOBAL {order}"));
         let output = run(client.arg("--user=clerk"));

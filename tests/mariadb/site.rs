@@ -89,7 +89,7 @@ fn template() -> &'static Path {
 }
 
 /// A server run by root wants to be told so.
-fn user() -> Option<&'static str> {
+pub fn user() -> Option<&'static str> {
     let own = fs::metadata(made_here(".")).expect("it is there").uid();
     (own == 0).then_some("--user=root")
 }
@@ -259,8 +259,13 @@ impl Site {
     /// Starts a server by the settings in `my.cnf`.
     #[track_caller]
     pub fn start_by_file(&self) -> Server<'_> {
+        let (file, options) = self.by_file();
+        self.start_with(&file, &options)
+    }
+
+    fn by_file(&self) -> (String, [String; 2]) {
         let file = format!("--defaults-file={}", self.path("my.cnf").display());
-        self.start_with(&file, &[plugin_dir(), "--log-bin=bin".to_owned()])
+        (file, [plugin_dir(), "--log-bin=bin".to_owned()])
     }
 
     /// Starts a server without the plugin.
@@ -284,10 +289,19 @@ impl Site {
     /// Starts an encrypted server, which must give up; tells its log.
     #[track_caller]
     pub fn refused(&self) -> String {
-        let output = self
-            .launch("--no-defaults", &self.encrypted())
-            .running
-            .finish(PATIENCE);
+        self.gives_up("--no-defaults", &self.encrypted())
+    }
+
+    /// Starts a server by the settings in `my.cnf`, which must give up; tells its log.
+    #[track_caller]
+    pub fn refused_by_file(&self) -> String {
+        let (file, options) = self.by_file();
+        self.gives_up(&file, &options)
+    }
+
+    #[track_caller]
+    fn gives_up(&self, first: &str, options: &[String]) -> String {
+        let output = self.launch(first, options).running.finish(PATIENCE);
         let log = self.log();
         assert!(!output.status.success(), "it came up:\n{log}");
         assert!(!log.contains("ready for connections"), "it came up:\n{log}");
@@ -433,7 +447,8 @@ impl Server<'_> {
     }
 }
 
-fn plugin_dir() -> String {
+/// The option that names the folder of the plugin.
+pub fn plugin_dir() -> String {
     let folder = plugin().parent().expect("it has one");
     format!("--plugin-dir={}", folder.display())
 }

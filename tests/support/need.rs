@@ -64,6 +64,8 @@ pub enum Need {
     RocksDb,
     /// A MariaDB server with the headers for plugins.
     MariaDb,
+    /// mariadb-backup.
+    MariaDbBackup,
     /// SQLCipher with its headers.
     SqlCipher,
 }
@@ -98,6 +100,7 @@ impl Need {
             Need::Badger => "the Go module of Badger",
             Need::RocksDb => "RocksDB with its C++ headers",
             Need::MariaDb => "a MariaDB server with the headers for plugins",
+            Need::MariaDbBackup => "mariadb-backup",
             Need::SqlCipher => "SQLCipher with its headers",
         }
     }
@@ -157,6 +160,7 @@ impl Need {
                     // Its own includes need a path that its users give.
                     && preprocesses("c", "#if !__has_include(<mariadb/server/mysql/plugin_encryption.h>)\n#error\n#endif\n")
             }
+            Need::MariaDbBackup => there("mariadb-backup"),
             Need::SqlCipher => preprocesses("c", "#include <sqlcipher/sqlite3.h>\n"),
         }
     }
