@@ -112,6 +112,7 @@ pub trait Keystore: Send + Sync {
     /// the error says that it is made but may not last.
     fn change(&self, change: &mut dyn Change, patience: Patience) -> Result<()>;
 
-    /// The file that the CMKs are in, unless they are in memory.
+    /// The absolute path of the file that the CMKs are in, unless they are in memory. It may have links in
+    /// it, which each use follows.
     fn path(&self) -> Option<&Path>;
 }
