@@ -3,6 +3,8 @@
 //! All are the API's but the last line of the table, which is what only an operator does.
 #![forbid(unsafe_code)]
 
+use std::collections::TryReserveError;
+
 use crate::key_name::{ALIAS_PREFIX, KeyName};
 
 macro_rules! actions {
@@ -64,7 +66,7 @@ impl Action {
 }
 
 /// What a client will do: actions on every CMK, and actions on some.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Permissions {
     everywhere: u64,
     somewhere: Vec<(Action, String)>,
@@ -110,6 +112,17 @@ impl Permissions {
             }
         }
         Ok(permissions)
+    }
+
+    /// A copy.
+    pub fn copied(&self) -> Result<Permissions, TryReserveError> {
+        let mut somewhere = Vec::new();
+        somewhere.try_reserve_exact(self.somewhere.len())?;
+        somewhere.extend_from_slice(&self.somewhere);
+        Ok(Permissions {
+            everywhere: self.everywhere,
+            somewhere,
+        })
     }
 
     /// Whether the action is allowed on every CMK.

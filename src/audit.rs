@@ -2,7 +2,6 @@
 //! released. Without a sink none of this runs.
 #![forbid(unsafe_code)]
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::hash_map::Entry;
 use std::fs::{File, OpenOptions};
@@ -16,6 +15,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::action::Action;
+use crate::allocation;
 use crate::clock::Timestamp;
 use crate::context::Context;
 use crate::error::{Error, Result, Status};
@@ -79,10 +79,10 @@ impl Tally {
     /// Counts a blob: what it says that it is under, and how it was refused.
     pub fn count(&mut self, blob: Option<KeyUse>, refusal: Option<Status>) {
         self.first_refusal = self.first_refusal.or(refusal);
-        let groups = self.counts.len();
+        let more = self.counts.len() < GROUPS_MAX && self.counts.try_reserve(1).is_ok();
         match self.counts.entry((blob, refusal)) {
             Entry::Occupied(mut count) => *count.get_mut() += 1,
-            Entry::Vacant(new) if groups < GROUPS_MAX => {
+            Entry::Vacant(new) if more => {
                 new.insert(1);
             }
             Entry::Vacant(_) => self.uncounted += 1,
@@ -181,7 +181,7 @@ impl Sink {
 
     /// Writes down that a change is about to be made: it is on disk before the change is.
     pub fn intent(&self, call: &Call, event: &Event<'_>, made: &Made, epoch: u64) -> Result<()> {
-        let mut fields = begin(call, event, "intent");
+        let mut fields = begin(call, event, "intent")?;
         tell(&mut fields, made);
         fields.push(("epoch".into(), Node::number(epoch)));
         self.put(fields, Durability::Synced)
@@ -195,7 +195,7 @@ impl Sink {
         made: &Made,
         error: Option<&Error>,
     ) -> Result<()> {
-        let mut fields = begin(call, event, "result");
+        let mut fields = begin(call, event, "result")?;
         tell(&mut fields, made);
         // Where it was refused, or wrapped anew under another version, this is all that names it.
         if let Some(blob) = event.blob.filter(|blob| made.used != Some(*blob)) {
@@ -214,10 +214,10 @@ impl Sink {
     }
 
     fn put(&self, fields: Fields, durability: Durability) -> Result<()> {
-        let mut line = Node::Object(fields).to_json().as_bytes().to_vec();
-        line.push(b'\n');
+        let line = Node::Object(fields).to_line()?;
+        let line = line.as_bytes();
         match self {
-            Sink::File(path) => append(path, &line, durability).map_err(|error| {
+            Sink::File(path) => append(path, line, durability).map_err(|error| {
                 Error::with(
                     Status::AuditFailed,
                     format!(
@@ -226,7 +226,7 @@ impl Sink {
                     ),
                 )
             }),
-            Sink::Host(host) if host(&line) => Ok(()),
+            Sink::Host(host) if host(line) => Ok(()),
             Sink::Host(_) => Err(Error::with(
                 Status::AuditFailed,
                 "The audit callback did not take the line.",
@@ -241,7 +241,7 @@ enum Durability {
     Synced,
 }
 
-fn begin(call: &Call, event: &Event<'_>, phase: &'static str) -> Fields {
+fn begin(call: &Call, event: &Event<'_>, phase: &'static str) -> Result<Fields> {
     let request_id = call.request_id();
     let mut fields = named([
         ("time", Node::text(Timestamp::now().to_string())),
@@ -264,13 +264,13 @@ fn begin(call: &Call, event: &Event<'_>, phase: &'static str) -> Fields {
         ("source_encryption_context", event.source_context),
     ] {
         if let Some(context) = context {
-            fields.push((name.into(), as_object(context)));
+            fields.push((name.into(), as_object(context)?));
         }
     }
     for (name, text) in event.notes.borrow().iter() {
         fields.push(((*name).into(), Node::text(cut(text))));
     }
-    fields
+    Ok(fields)
 }
 
 fn tell(fields: &mut Fields, made: &Made) {
@@ -294,22 +294,29 @@ fn cut(text: &str) -> String {
     text.chars().take(TOLD_MAX).collect()
 }
 
-fn as_object(context: &Context) -> Node {
-    let pairs = context
-        .pairs()
-        .map(|(key, value)| (key.to_owned().into(), Node::text(value.to_owned())));
-    Node::Object(pairs.collect())
+fn as_object(context: &Context) -> Result<Node> {
+    let mut pairs = allocation::room(context.pairs().count())?;
+    for (key, value) in context.pairs() {
+        let (key, value) = (allocation::text(key)?, allocation::text(value)?);
+        pairs.push((key.into(), Node::text(value)));
+    }
+    Ok(Node::Object(pairs))
 }
 
 /// One write for the whole line: lines of many processes do not mix.
 fn append(path: &Path, line: &[u8], durability: Durability) -> io::Result<()> {
     let _gate = fork::enter();
     let mut file = open(path)?;
-    let line = match is_torn(&file) {
-        true => [b"\n", line].concat().into(),
-        false => Cow::Borrowed(line),
+    let mut whole = Vec::new();
+    let line = if is_torn(&file) {
+        whole.try_reserve_exact(1 + line.len())?;
+        whole.push(b'\n');
+        whole.extend_from_slice(line);
+        &whole
+    } else {
+        line
     };
-    if file.write(&line)? != line.len() {
+    if file.write(line)? != line.len() {
         return Err(io::Error::new(
             ErrorKind::WriteZero,
             "the line was not written whole",

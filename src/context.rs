@@ -9,10 +9,11 @@ mod json;
 
 use std::borrow::Cow;
 
-use smallvec::SmallVec;
+use smallvec::{CollectionAllocErr, SmallVec};
 
+use crate::allocation;
 use crate::blob::HEADER_LEN;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Status};
 
 /// The most characters (Unicode scalar values) that a context's shortest JSON may have.
 const MAX_CHARACTERS: usize = 8192;
@@ -44,6 +45,8 @@ impl Context {
         if json.len() > MAX_UNPARSED {
             return refuse("Its text is longer than 64 KiB.");
         }
+        // The parser's pairs grow: the shortest takes six characters, and 48 bytes twice.
+        allocation::ask(16 * json.len())?;
         let mut pairs = json::parse(json).or_else(refuse)?;
         sort(&mut pairs)?;
         // The shortest JSON cannot be longer than this one.
@@ -82,18 +85,22 @@ impl Context {
     }
 
     /// What a wrap binds: the label, the blob's header, this context.
-    pub fn aad(&self, header: &[u8; HEADER_LEN]) -> SmallVec<[u8; 512]> {
+    pub fn aad(&self, header: &[u8; HEADER_LEN]) -> Result<SmallVec<[u8; 512]>> {
         let mut aad = SmallVec::new();
+        let len = WRAP_LABEL.len() + HEADER_LEN + self.canonical.len();
+        aad.try_reserve_exact(len).map_err(no_memory)?;
         aad.extend_from_slice(WRAP_LABEL);
         aad.extend_from_slice(header);
         aad.extend_from_slice(&self.canonical);
-        aad
+        Ok(aad)
     }
 
     fn encode(sorted: &[Pair<'_>]) -> Result<Self> {
         let texts = || sorted.iter().flat_map(|(key, value)| [key, value]);
         let len = 4 + texts().map(|text| 4 + text.len()).sum::<usize>();
-        let mut canonical = SmallVec::from_elem(0, len);
+        let mut canonical = SmallVec::new();
+        canonical.try_reserve_exact(len).map_err(no_memory)?;
+        canonical.resize(len, 0);
         let mut rest = &mut canonical[..];
         put(&mut rest, &length(sorted.len())?);
         for text in texts() {
@@ -102,6 +109,10 @@ impl Context {
         }
         Ok(Context { canonical })
     }
+}
+
+fn no_memory(_: CollectionAllocErr) -> Error {
+    Error::new(Status::NoMemory)
 }
 
 fn length(len: usize) -> Result<[u8; 4]> {
@@ -121,12 +132,13 @@ fn put(rest: &mut &mut [u8], bytes: &[u8]) {
 pub fn json_from_pairs<'a>(
     pairs: impl Iterator<Item = (&'a str, &'a str)> + Clone,
 ) -> Result<String> {
-    let mut sorted: Pairs<'_> = (pairs.clone())
-        .map(|(key, value)| (Cow::Borrowed(key), Cow::Borrowed(value)))
-        .collect();
+    let mut sorted = Pairs::new();
+    let count = pairs.clone().count();
+    sorted.try_reserve_exact(count).map_err(no_memory)?;
+    sorted.extend((pairs.clone()).map(|(key, value)| (Cow::Borrowed(key), Cow::Borrowed(value))));
     sort(&mut sorted)?;
     limit(&sorted)?;
-    Ok(json::write(pairs))
+    json::write(pairs)
 }
 
 /// Few contexts have more pairs; those that do take one allocation.

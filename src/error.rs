@@ -4,6 +4,7 @@
 mod table;
 
 use std::borrow::Cow;
+use std::collections::TryReserveError;
 use std::fmt;
 
 pub use table::Status;
@@ -96,6 +97,12 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+impl From<TryReserveError> for Error {
+    fn from(_: TryReserveError) -> Self {
+        Error::new(Status::NoMemory)
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -27,6 +27,7 @@ use arc_swap::Guard;
 use uuid::Uuid;
 
 use crate::action::{Action, Permissions};
+use crate::allocation;
 use crate::audit::{Event, Made, Sink};
 use crate::error::{Error, Result, Status};
 use crate::key_name::KeyName;
@@ -87,7 +88,7 @@ impl Kms {
     /// Opens the keystore that the options name.
     pub fn open(options: &Options) -> Result<Self> {
         let audit = options.audit.as_ref().map(Sink::resolved).transpose()?;
-        let arena = Arena::new(options.locked_memory_max);
+        let arena = Arena::new(options.locked_memory_max)?;
         let place = options
             .keystore
             .as_ref()
@@ -115,7 +116,7 @@ impl Kms {
         Ok(Kms {
             keystore,
             expanded: ExpandedKeys::new(arena),
-            permissions: options.permissions.clone(),
+            permissions: options.permissions.copied()?,
             audit,
             read_only: options.read_only,
             refresh_interval_ms: options.refresh_interval.as_millis(),
@@ -129,7 +130,7 @@ impl Kms {
     }
 
     /// What this client is and how it stands, as JSON.
-    pub fn describe(&self) -> Text {
+    pub fn describe(&self) -> Result<Text> {
         // The newest view, or the last one where the keystore cannot be looked at now.
         let (view, error) = match self.keystore.look() {
             Ok(view) => (Some(view), None),
@@ -139,6 +140,8 @@ impl Kms {
             .keystore
             .path()
             .map_or("memory:".to_owned(), |path| path.display().to_string());
+        let mut permissions = allocation::room(self.permissions.names().count())?;
+        permissions.extend(self.permissions.names().map(Node::text));
         let memory = self.expanded.arena().report();
         let mut fields = named([
             ("Version", Node::text(env!("CARGO_PKG_VERSION"))),
@@ -157,10 +160,7 @@ impl Kms {
         }
         fields.extend(named([
             ("ReadOnly", Node::Bool(self.read_only)),
-            (
-                "Permissions",
-                Node::List(self.permissions.names().map(Node::text).collect()),
-            ),
+            ("Permissions", Node::List(permissions)),
             (
                 "RefreshIntervalMs",
                 Node::number(u64::try_from(self.refresh_interval_ms).unwrap_or(u64::MAX)),

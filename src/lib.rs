@@ -11,7 +11,7 @@
 //! keystore    CMKs on disk, sealed, or in memory
 //! root_key    where the root key comes from
 //! blob, context, envelope   CiphertextBlob, EncryptionContext, the AEAD
-//! options, action, key_name, tree, error, clock, random, request_id, files, maps
+//! options, action, key_name, tree, allocation, error, clock, random, request_id, files, maps
 //! secret      locked, wiped memory; forks
 //! ```
 //!
@@ -20,6 +20,7 @@
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
 pub mod action;
+pub mod allocation;
 pub mod audit;
 pub mod blob;
 pub mod clock;

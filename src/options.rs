@@ -7,11 +7,15 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::action::Permissions;
+use crate::allocation;
 use crate::audit;
 use crate::error::{Error, Result, Status};
 use crate::key_name::parse_id;
 use crate::root_key::{self, RootKey, Source};
 use crate::secret::heap::SecretBytes;
+
+/// A longer value holds nothing that an option could accept.
+const LONGEST_VALUE: usize = 64 << 10;
 
 /// What a client is opened with.
 pub struct Options {
@@ -133,6 +137,11 @@ impl Options {
                 format!("there is no such option; there are {}", known.join(", ")),
             ));
         };
+        if value.len() > LONGEST_VALUE {
+            return Err(Error::invalid_option(name, "it is longer than 65536 bytes"));
+        }
+        // What the setters make of it.
+        allocation::ask(8 * value.len())?;
         if name == "root_key" && self.root_key_bytes.is_some() {
             return Err(two_root_keys());
         }

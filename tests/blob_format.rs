@@ -135,7 +135,7 @@ fn key() -> (known_answers::KnownAnswers, WrappingKey) {
 fn seal(key: &WrappingKey, header: &Header, case: &Case, context: &Context) -> Vec<u8> {
     let header = header.bytes();
     let mut text = case.plaintext.clone();
-    let closing = key.seal(&case.nonce, &context.aad(&header), &mut text);
+    let closing = key.seal(&case.nonce, &context.aad(&header).unwrap(), &mut text);
     let blob = [
         &header[..],
         &case.nonce,
@@ -154,7 +154,7 @@ fn open(key: &WrappingKey, blob: &[u8], context: &Context) -> Option<Vec<u8>> {
         tag: *parsed.tag,
         commitment: *parsed.commitment,
     };
-    let aad = context.aad(parsed.header_bytes);
+    let aad = context.aad(parsed.header_bytes).unwrap();
     let mut text = parsed.ciphertext.to_vec();
     match key.open(parsed.nonce, &aad, &mut text, &closing) {
         Ok(()) => Some(text),

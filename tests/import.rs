@@ -187,7 +187,7 @@ fn the_whole_way() {
         tag: *parsed.tag,
         commitment: *parsed.commitment,
     };
-    let aad = Context::empty().aad(parsed.header_bytes);
+    let aad = Context::empty().aad(parsed.header_bytes).unwrap();
     let cmk = WrappingKey::new(&MATERIAL);
     assert!(cmk.open(parsed.nonce, &aad, &mut text, &closing).is_ok());
     assert_eq!(text, from_base64(&data_key.plaintext));

@@ -242,7 +242,7 @@ fn field(document: &str, name: &str) -> String {
 }
 
 fn key_memory(kms: &Kms) -> Value {
-    let description = kms.describe();
+    let description = kms.describe().unwrap();
     let mut description: Value = serde_json::from_slice(description.as_bytes()).unwrap();
     description["KeyMemory"].take()
 }

@@ -286,7 +286,7 @@ fn end_windows(place: &Place, clock: Timestamp) {
     let mut options = Options::default();
     let root_key = source(&place.path("root.key"));
     options.set("root_key", &root_key).unwrap();
-    let arena = Arena::new(1 << 20);
+    let arena = Arena::new(1 << 20).unwrap();
     let keystore = SealedFile::open(&place.path("keystore"), &options, &arena).unwrap();
     let mut edit = |draft: &mut Draft| {
         draft.state.clock = clock;

@@ -10,6 +10,7 @@ use serde_json::error::Category;
 use smallvec::SmallVec;
 
 use super::Pairs;
+use crate::error;
 
 /// Reads the pairs as they stand. A lone surrogate is refused here: it is in no Rust string.
 pub(super) fn parse(json: &str) -> Result<Pairs<'_>, &'static str> {
@@ -78,8 +79,13 @@ impl<'de> Deserialize<'de> for Text<'de> {
 }
 
 /// Writes the pairs' shortest JSON: no white space, and only the escapes that JSON demands.
-pub(super) fn write<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
-    let mut json = String::from("{");
+pub(super) fn write<'a>(
+    pairs: impl Iterator<Item = (&'a str, &'a str)> + Clone,
+) -> error::Result<String> {
+    let mut json = String::new();
+    // A character has at most four bytes, or is written with six characters of one.
+    json.try_reserve_exact(4 * shortest_len(pairs.clone()))?;
+    json.push('{');
     for (key, value) in pairs {
         if json.len() > 1 {
             json.push(',');
@@ -89,7 +95,7 @@ pub(super) fn write<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Stri
         write_text(&mut json, value);
     }
     json.push('}');
-    json
+    Ok(json)
 }
 
 fn write_text(json: &mut String, text: &str) {

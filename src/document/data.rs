@@ -1,9 +1,6 @@
 //! The actions of the data plane.
 #![forbid(unsafe_code)]
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use super::Reply;
 use super::request::{Format, Request};
 use crate::blob::{self, Content, MAX_TEXT};
@@ -122,13 +119,7 @@ fn wanted(request: &Request) -> Result<(&str, usize, Context)> {
 }
 
 fn ciphertext_blob(request: &Request) -> Result<Vec<u8>> {
-    let text = request.required("CiphertextBlob")?;
-    STANDARD.decode(text).map_err(|_| {
-        Error::with(
-            Status::NotABlob,
-            "The specified parameter \"CiphertextBlob\" is not valid. It is not base64.",
-        )
-    })
+    request.base64("CiphertextBlob", blob::len(MAX_TEXT), Status::NotABlob)
 }
 
 fn context(request: &Request, name: &str) -> Result<Context> {

@@ -1,13 +1,10 @@
 //! The actions on imported material.
 #![forbid(unsafe_code)]
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use super::Reply;
 use super::request::Request;
 use crate::clock::Timestamp;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Status};
 use crate::kms::Kms;
 use crate::request_id::Call;
 use crate::tree::Node;
@@ -63,8 +60,9 @@ pub(super) fn delete_key_material(kms: &Kms, call: &Call, request: &Request) -> 
     Ok(Reply::new([]))
 }
 
+/// What is longer is neither.
+const LONGEST: usize = 8192;
+
 fn base64(request: &Request, name: &str) -> Result<Vec<u8>> {
-    STANDARD
-        .decode(request.required(name)?)
-        .map_err(|_| Error::invalid_parameter(name, "It is not base64."))
+    request.base64(name, LONGEST, Status::InvalidParameter)
 }

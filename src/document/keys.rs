@@ -3,8 +3,9 @@
 
 use serde::Deserialize;
 
-use super::request::Request;
+use super::request::{Request, ask_for_texts};
 use super::{Reply, tags, versions};
+use crate::allocation;
 use crate::error::{Error, Result, Status};
 use crate::key_name::key_arn;
 use crate::keystore::state::{Key, KeyState, Origin};
@@ -51,7 +52,7 @@ pub(super) fn create_key(kms: &Kms, call: &Call, request: &Request) -> Result<Re
     )?;
     let origin = match request.optional("Origin") {
         None => Origin::MadeHere,
-        Some(name) => [Origin::MadeHere, Origin::External]
+        Some(name) => Origin::ALL
             .into_iter()
             .find(|origin| origin.name() == name)
             .ok_or_else(|| Error::invalid_parameter("Origin", ""))?,
@@ -63,24 +64,27 @@ pub(super) fn create_key(kms: &Kms, call: &Call, request: &Request) -> Result<Re
         Some(true) => Some(versions::rotation_interval(request)?),
         Some(false) | None => None,
     };
+    let description = request.optional("Description").unwrap_or_default();
+    // For the answer; after the CMK is made, it would be too late to have no memory.
+    let told = allocation::text(description)?;
     let key = kms.create_key(
         call,
         &NewKey {
-            description: request
-                .optional("Description")
-                .unwrap_or_default()
-                .to_owned(),
+            description: allocation::text(description)?,
             origin,
             rotation_interval,
             tags: tags::parse(request.optional("Tags"))?,
         },
     )?;
-    Ok(about(&key, Shown::WhatCreateKeyDoes))
+    Ok(about(&key, told, Shown::WhatCreateKeyDoes))
 }
 
 pub(super) fn describe_key(kms: &Kms, call: &Call, request: &Request) -> Result<Reply> {
     let key = kms.describe_key(call, request.required("KeyId")?)?;
-    Ok(about(&key, Shown::Everything))
+    let description = allocation::text(&key.description)?;
+    let protection = key.deletion_protection.as_deref().unwrap_or_default();
+    let protection = allocation::text(protection)?;
+    Ok(about(&key, description, Shown::Everything { protection }))
 }
 
 pub(super) fn list_keys(kms: &Kms, call: &Call, request: &Request) -> Result<Reply> {
@@ -147,13 +151,15 @@ fn not_offered(parameter: &str, value: &str) -> Error {
     )
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Shown {
     WhatCreateKeyDoes,
-    Everything,
+    /// With the words of its deletion protection.
+    Everything {
+        protection: String,
+    },
 }
 
-fn about(key: &Key, shown: Shown) -> Reply {
+fn about(key: &Key, description: String, shown: Shown) -> Reply {
     let date = |date: Option<crate::clock::Timestamp>| {
         Node::text(date.map_or(String::new(), |date| date.to_string()))
     };
@@ -168,7 +174,7 @@ fn about(key: &Key, shown: Shown) -> Reply {
         ("KeyId", Node::id(key.key_id)),
         ("Arn", Node::text(key_arn(key.key_id))),
         ("KeyState", Node::text(key.state().name())),
-        ("Description", Node::text(key.description.clone())),
+        ("Description", Node::text(description)),
         ("KeySpec", Node::text(KEY_SPEC)),
         ("KeyUsage", Node::text(KEY_USAGE)),
         ("Origin", Node::text(key.origin.name())),
@@ -192,19 +198,14 @@ fn about(key: &Key, shown: Shown) -> Reply {
         ("DeleteDate", date(key.delete_date)),
         ("MaterialExpireTime", date(expires)),
     ]));
-    if shown == Shown::Everything {
-        let protection = &key.deletion_protection;
-        let switch = if protection.is_some() {
-            "Enabled"
-        } else {
-            "Disabled"
+    if let Shown::Everything { protection } = shown {
+        let switch = match key.deletion_protection {
+            Some(_) => "Enabled",
+            None => "Disabled",
         };
         fields.extend(named([
             ("DeletionProtection", Node::text(switch)),
-            (
-                "DeletionProtectionDescription",
-                Node::text(protection.clone().unwrap_or_default()),
-            ),
+            ("DeletionProtectionDescription", Node::text(protection)),
         ]));
     }
     Reply::new([("KeyMetadata", Node::Object(fields))]).using(KeyUse {
@@ -225,6 +226,7 @@ fn filters(json: Option<&str>) -> Result<Vec<Filter>> {
     let Some(json) = json else {
         return Ok(Vec::new());
     };
+    ask_for_texts(json)?;
     let given: Vec<Given> = serde_json::from_str(json)
         .map_err(|_| refuse("It is not [{\"Key\": \"...\", \"Values\": [\"...\"]}]."))?;
     if given.len() > 10 {
@@ -235,8 +237,8 @@ fn filters(json: Option<&str>) -> Result<Vec<Filter>> {
         .map(|Given { key, values }| {
             let every = |value| Filter::Every(values.iter().any(|known| known == value));
             Ok(match key.as_str() {
-                "KeyState" => Filter::State(values),
-                "Origin" => Filter::Origin(values),
+                "KeyState" => Filter::states(&values),
+                "Origin" => Filter::origins(&values),
                 "KeySpec" => every(KEY_SPEC),
                 "KeyUsage" => every(KEY_USAGE),
                 "ProtectionLevel" => every(PROTECTION_LEVEL),

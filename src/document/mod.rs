@@ -28,8 +28,8 @@ use request::{Format, Request};
 
 /// What came of a call.
 pub struct Answer {
-    /// The documented answer, or the documented error.
-    pub document: Text,
+    /// The documented answer, or the documented error; an error where there is no memory for it.
+    pub document: Result<Text>,
     /// Whether it is the one or the other.
     pub outcome: Result<()>,
     /// The CMK and version that the answer names.

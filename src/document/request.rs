@@ -1,12 +1,15 @@
 //! A request: form-encoded text, taken apart strictly.
 #![forbid(unsafe_code)]
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use crate::error::{Error, Result};
+use crate::allocation;
+use crate::error::{Error, Result, Status};
 use crate::kms::PageOf;
 
-/// A larger request holds nothing that an action could accept.
+/// A larger request holds nothing that an action could accept. The header has it too.
 const LARGEST: usize = 1 << 20;
 
 /// Parameters that every action of the API takes. In process they mean nothing, so that text written
@@ -57,10 +60,10 @@ impl Request {
         {
             let equals = part.iter().position(|byte| *byte == b'=');
             let (name, value) = part.split_at(equals.unwrap_or(part.len()));
-            let name = decode(name).ok_or_else(|| {
+            let name = decode(name)?.ok_or_else(|| {
                 Error::invalid_parameter("request", "A name is not form-encoded.")
             })?;
-            let value = decode(value.strip_prefix(b"=").unwrap_or(value)).ok_or_else(|| {
+            let value = decode(value.strip_prefix(b"=").unwrap_or(value))?.ok_or_else(|| {
                 Error::invalid_parameter(
                     shown(&name),
                     "It is not form-encoded UTF-8, or holds a NUL.",
@@ -174,6 +177,21 @@ impl Request {
         }
     }
 
+    /// A required parameter in base64, of at most so many bytes. A longer one is refused by its length alone.
+    pub(super) fn base64(&self, name: &str, longest: usize, status: Status) -> Result<Vec<u8>> {
+        let text = self.required(name)?;
+        let refuse = |why| {
+            let text = Error::invalid_parameter(name, why);
+            Error::with(status, text.message().to_owned())
+        };
+        if text.len() > longest.div_ceil(3) * 4 {
+            return Err(refuse("It is too long."));
+        }
+        STANDARD
+            .decode(text)
+            .map_err(|_| refuse("It is not base64."))
+    }
+
     /// A parameter as it was given, perhaps empty.
     pub(super) fn given(&self, name: &str) -> Option<&str> {
         self.parameters
@@ -181,6 +199,12 @@ impl Request {
             .find(|(known, _)| known.as_str() == name)
             .map(|(_, value)| value.as_str())
     }
+}
+
+/// Asks for the memory that the parser of a list of texts takes: a text in it has three characters at least,
+/// and 24 bytes beside its own, in a list that grows by doubling.
+pub(super) fn ask_for_texts(json: &str) -> Result<()> {
+    allocation::ask(16 * json.len())
 }
 
 /// A name that may stand in an error. What does not look like one may be a piece of somebody's value,
@@ -195,8 +219,19 @@ pub(super) fn shown(name: &str) -> &str {
 }
 
 /// Decodes one name or value into memory that does not grow; `None` where it is malformed.
-fn decode(text: &[u8]) -> Option<Zeroizing<String>> {
-    let mut decoded = Zeroizing::new(Vec::with_capacity(text.len()));
+fn decode(text: &[u8]) -> Result<Option<Zeroizing<String>>> {
+    let mut decoded = Zeroizing::new(allocation::room(text.len())?);
+    if decode_into(text, &mut decoded).is_none()
+        || std::str::from_utf8(&decoded).is_err()
+        || decoded.contains(&0)
+    {
+        return Ok(None);
+    }
+    let decoded = String::from_utf8(std::mem::take(&mut *decoded));
+    Ok(decoded.ok().map(Zeroizing::new))
+}
+
+fn decode_into(text: &[u8], decoded: &mut Vec<u8>) -> Option<()> {
     let mut rest = text;
     while let Some((first, after)) = rest.split_first() {
         rest = after;
@@ -211,12 +246,7 @@ fn decode(text: &[u8]) -> Option<Zeroizing<String>> {
             other => *other,
         });
     }
-    if std::str::from_utf8(&decoded).is_err() || decoded.contains(&0) {
-        return None;
-    }
-    String::from_utf8(std::mem::take(&mut *decoded))
-        .ok()
-        .map(Zeroizing::new)
+    Some(())
 }
 
 fn digit(character: u8) -> Option<u8> {

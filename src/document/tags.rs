@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 use super::Reply;
-use super::request::Request;
+use super::request::{Request, ask_for_texts};
 use crate::error::{Error, Result};
 use crate::keystore::state::Tag;
 use crate::kms::Kms;
@@ -20,7 +20,9 @@ pub(super) fn tag_resource(kms: &Kms, call: &Call, request: &Request) -> Result<
 
 pub(super) fn untag_resource(kms: &Kms, call: &Call, request: &Request) -> Result<Reply> {
     let key_id = request.required("KeyId")?;
-    let names: Vec<String> = serde_json::from_str(request.required("TagKeys")?)
+    let json = request.required("TagKeys")?;
+    ask_for_texts(json)?;
+    let names: Vec<String> = serde_json::from_str(json)
         .map_err(|_| Error::invalid_parameter("TagKeys", "It is not a JSON array of strings."))?;
     kms.untag_resource(call, key_id, &names)?;
     Ok(Reply::new([]))
@@ -50,6 +52,7 @@ pub(super) fn parse(json: Option<&str>) -> Result<Vec<Tag>> {
     let Some(json) = json else {
         return Ok(Vec::new());
     };
+    ask_for_texts(json)?;
     let given: Vec<Given> = serde_json::from_str(json).map_err(|_| {
         Error::invalid_parameter(
             "Tags",

@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, c_char};
 
+use crate::allocation;
 use crate::context::Context;
 use crate::error::{Error, Result, Status};
 
@@ -150,25 +151,21 @@ pub(super) unsafe fn many<'a>(
             "The lengths of the blobs are NULL.",
         ));
     }
-    let mut parts = Vec::with_capacity(count);
-    for index in 0..count {
-        // SAFETY: within the lengths promised to this function.
-        parts.push(unsafe { lens.add(index).read_unaligned() });
-    }
-    let total = parts
-        .iter()
-        .try_fold(0, |sum: usize, len| sum.checked_add(*len));
+    // SAFETY: within the lengths promised to this function.
+    let lens = (0..count).map(|index| unsafe { lens.add(index).read_unaligned() });
+    let total = lens
+        .clone()
+        .try_fold(0, |sum: usize, len| sum.checked_add(len));
     let total = total.ok_or(Error::invalid_argument("A length is larger than memory."))?;
     // SAFETY: as promised to this function.
     let mut rest = unsafe { bytes(at, total) }?;
-    Ok(parts
-        .into_iter()
-        .map(|len| {
-            let (part, after) = rest.split_at(len);
-            rest = after;
-            part
-        })
-        .collect())
+    let mut parts = allocation::room(count)?;
+    for len in lens {
+        let (part, after) = rest.split_at(len);
+        rest = after;
+        parts.push(part);
+    }
+    Ok(parts)
 }
 
 /// Pairs of texts, flat.
@@ -189,7 +186,7 @@ pub(super) unsafe fn texts<'a>(at: *const *const c_char, pairs: usize) -> Result
             "It is longer than 8192 characters.",
         ));
     }
-    let mut texts = Vec::with_capacity(2 * pairs);
+    let mut texts = allocation::room(2 * pairs)?;
     for index in 0..2 * pairs {
         // SAFETY: within the pointers promised to this function; any alignment will do.
         let at = unsafe { at.add(index).read_unaligned() };

@@ -8,8 +8,8 @@ use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
-pub(super) use super::outputs::Outputs;
 use super::cancellation::Uncancelled;
+pub(super) use super::outputs::Outputs;
 use super::types::kms_status;
 use crate::error::{Error, Result, Status};
 use crate::secret::fork;

@@ -7,6 +7,7 @@ use super::boundary::{Outputs, answer};
 use super::client::kms_client;
 use super::data_key::data_key_len;
 use super::types::{kms_response, kms_status};
+use crate::allocation;
 use crate::blob;
 use crate::error::{Error, Result, Status};
 use crate::kms::{Destination, SourceOf};
@@ -65,7 +66,8 @@ pub unsafe extern "C" fn kms_generate_data_keys(
             // SAFETY: the caller passes what kms_client_open gave.
             let client = unsafe { handle(client) }?;
             // SAFETY: the caller passes NULL or NUL-terminated text that lives through the call.
-            let key_id = unsafe { text(key_id) }.required("KeyId")?.to_owned();
+            let key_id = unsafe { text(key_id) }.required("KeyId")?;
+            let key_id = allocation::text(key_id)?;
             let key_len = data_key_len(key_spec, number_of_bytes)?;
             // SAFETY: the caller passes NULL or NUL-terminated text that lives through the call.
             let context = unsafe { context(encryption_context) }?;
@@ -111,7 +113,8 @@ pub unsafe extern "C" fn kms_generate_data_keys(
 /// response                        may be NULL; gets the destination of the last blob that opened.
 ///
 /// Returns KMS_OK when every blob was looked at, whatever its status: a destination that cannot be used
-/// is told by each. Else what is wrong with the whole call, and then statuses are not written.
+/// is told by each. Else what is wrong with the whole call, such as KMS_ERR_NO_MEMORY, and then statuses
+/// are not written.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn kms_re_encrypt_many(
@@ -145,10 +148,10 @@ pub unsafe extern "C" fn kms_re_encrypt_many(
             out.also_input(ciphertext_blob_lens, count * size_of::<usize>())?;
             // SAFETY: the caller passes NULL or NUL-terminated text that lives through the call.
             let expected = unsafe { text(expected_key_id) }.optional("expected_key_id")?;
-            let expected = expected.map(str::to_owned);
+            let expected = expected.map(allocation::text).transpose()?;
             // SAFETY: as above.
             let key_id = unsafe { text(destination_key_id) }.required("DestinationKeyId")?;
-            let key_id = key_id.to_owned();
+            let key_id = allocation::text(key_id)?;
             // SAFETY: as above.
             let source_context = unsafe { context(source_encryption_context) }?;
             // SAFETY: as above.
@@ -163,7 +166,7 @@ pub unsafe extern "C" fn kms_re_encrypt_many(
                 key_id: &key_id,
                 context: &context,
             };
-            let mut outcomes = Vec::with_capacity(count);
+            let mut outcomes = allocation::room(count)?;
             let mut last = None;
             let call = std::mem::take(out.call_mut());
             let [room] = out.lend([total]);

@@ -8,12 +8,16 @@ use super::client::kms_client;
 use super::document;
 use super::types::{kms_response, kms_status};
 use crate::document::perform;
+use crate::error::Error;
+
+/// What was made must not be taken for refused.
+const DONE: &str = "The request was performed, but there is no memory for its answer.";
 
 /// Performs one API request, given as the form-encoded text that the API documents.
 ///
-/// request       such as "Action=CreateAlias&KeyId=ID&AliasName=alias%2Forders". "Format=XML" answers in
-///               XML, the default is JSON. A parameter that the action does not know, or that is given
-///               twice, is refused.
+/// request       of at most 1 MiB, such as "Action=CreateAlias&KeyId=ID&AliasName=alias%2Forders".
+///               "Format=XML" answers in XML, the default is JSON. A parameter that the action does not
+///               know, or that is given twice, is refused.
 /// document      out: the documented answer, or the documented error; NUL-terminated, to be freed with
 ///               kms_document_free. NULL only after KMS_ERR_INVALID_ARGUMENT, a NULL request,
 ///               KMS_ERR_NO_MEMORY or KMS_ERR_INTERNAL.
@@ -26,7 +30,8 @@ use crate::document::perform;
 /// GenerateDataKeyWithoutPlaintext with Plaintext and CiphertextBlob in base64.
 ///
 /// Returns KMS_OK or any status of the header; KMS_ERR_UNSUPPORTED_OPERATION for an action that is
-/// not offered.
+/// not offered. KMS_ERR_NO_MEMORY with a message that begins "The request was performed" is the one
+/// failure after which the request is done.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn kms_call(
@@ -47,8 +52,9 @@ pub unsafe extern "C" fn kms_call(
             if let Some(key) = &answer.key {
                 out.key(key);
             }
-            out.put_document(answer.document)?;
-            answer.outcome
+            let told = answer.document.and_then(|text| out.put_document(text));
+            answer.outcome?;
+            told.map_err(|error| Error::with(error.status(), DONE))
         },
     )
 }

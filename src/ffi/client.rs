@@ -73,7 +73,7 @@ pub unsafe extern "C" fn kms_client_describe(
         |out| {
             // SAFETY: the caller passes what kms_client_open gave.
             let client = unsafe { handle(client) }?;
-            out.put_document(client.kms().describe())
+            out.put_document(client.kms().describe()?)
         },
     )
 }

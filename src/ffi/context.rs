@@ -16,7 +16,7 @@ use crate::context::json_from_pairs;
 /// json_len       out: strlen(json); after KMS_ERR_BUFFER_TOO_SMALL the capacity needed, NUL included.
 ///
 /// Returns KMS_OK, KMS_ERR_BUFFER_TOO_SMALL, KMS_ERR_INVALID_PARAMETER (a key twice, not UTF-8, over
-/// 8192 characters), KMS_ERR_INVALID_ARGUMENT (a NULL among them).
+/// 8192 characters), KMS_ERR_INVALID_ARGUMENT (a NULL among them), KMS_ERR_NO_MEMORY.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn kms_encryption_context(

@@ -31,9 +31,9 @@
  *  6. A const kms_client * may be used by any number of threads at once, and in a forked child.
  *     Freeing it, and setting options, needs exclusive use.
  *  7. The library prints nothing, never exits, installs no signal handler and starts no thread. A
- *     panic inside it becomes KMS_ERR_INTERNAL and the client remains usable. Large memory that is
- *     refused is KMS_ERR_NO_MEMORY; where the system has not even a few kilobytes left, the process
- *     is aborted, as by any Rust code.
+ *     panic inside it becomes KMS_ERR_INTERNAL and the client remains usable. Where the system refuses
+ *     more than 16 KiB at once it is KMS_ERR_NO_MEMORY; where it has not even a few kilobytes left,
+ *     the process is aborted, as by any Rust code.
  *  8. Functions that free accept NULL and wipe what they free.
  *  9. There is no per-thread error state: what a call has to say beyond its status it writes to the
  *     kms_response that the caller passes, and that may always be NULL.

@@ -47,7 +47,7 @@ pub unsafe extern "C" fn kms_options_new(options: *mut *mut kms_options) -> kms_
 ///
 /// options   the set; no other thread may use it meanwhile.
 /// name      one of the names below.
-/// value     text; what each name takes:
+/// value     text of at most 65536 bytes; what each name takes:
 ///
 ///   keystore             path of the keystore file, or "memory:" for one that lives with the client
 ///   create               "true": make the keystore if it is missing; default "false"
@@ -70,7 +70,7 @@ pub unsafe extern "C" fn kms_options_new(options: *mut *mut kms_options) -> kms_
 /// there (so is $CREDENTIALS_DIRECTORY), and links in them are followed at each use.
 ///
 /// Returns KMS_OK, KMS_ERR_INVALID_OPTION (the response names it), KMS_ERR_MISSING_PARAMETER,
-/// KMS_ERR_INVALID_ARGUMENT.
+/// KMS_ERR_INVALID_ARGUMENT, KMS_ERR_NO_MEMORY.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn kms_options_set(

@@ -7,6 +7,7 @@ use std::ptr;
 use super::document;
 use super::response::Answer;
 use super::types::{KMS_DATA_KEY_MAX, KMS_PLAINTEXT_MAX, kms_response, kms_status};
+use crate::allocation;
 use crate::blob::Content;
 use crate::error::{Error, Result, Status};
 use crate::key_name::KeyUse;
@@ -169,7 +170,7 @@ impl Outputs {
     /// Writes text with its NUL; the length leaves the NUL out.
     pub(super) fn put_text(&mut self, index: usize, text: &str) -> Result<()> {
         self.fit([text.len() + 1])?;
-        let mut bytes = Vec::with_capacity(text.len() + 1);
+        let mut bytes = allocation::room(text.len() + 1)?;
         bytes.extend_from_slice(text.as_bytes());
         bytes.push(0);
         self.put(index, &bytes);

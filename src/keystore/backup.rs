@@ -54,7 +54,7 @@ fn copy(from: &Path, to: &Path, options: &Options, run: Run) -> Result<Copy> {
         disk::read(&from)?
     };
     let (file, _) = read.ok_or_else(|| not_found(&from))?;
-    let arena = Arena::new(0);
+    let arena = Arena::new(0)?;
     let (unverified, _, state) = unlock(&from, &file, options, &options.root_key()?, &arena)?;
     let header = unverified.header();
     let copy = Copy {

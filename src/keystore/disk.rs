@@ -136,7 +136,7 @@ fn read_at(path: &Path) -> Result<Option<(Labelled, Signature)>> {
     refuse_writable_by_others(directory, &fs::metadata(directory).map_err(io)?)?;
 
     let size = usize::try_from(metadata.size()).unwrap_or(usize::MAX);
-    let mut bytes = Labelled::with_capacity(BEGINNING.len());
+    let mut bytes = Labelled::with_room(BEGINNING.len())?;
     let beginning = BEGINNING.len() as u64;
     Read::by_ref(&mut file)
         .take(beginning)

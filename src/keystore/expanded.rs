@@ -90,6 +90,7 @@ impl ExpandedKeys {
         let mut rounds = 2 * resident.len();
         let expanded = loop {
             if resident.len() < self.most
+                && resident.try_reserve(1).is_ok()
                 && let Some(expanded) = self.arena.place(|| WrappingKey::new(material))
             {
                 break Arc::new(expanded);

@@ -102,7 +102,7 @@ impl SealedFile {
             header.epoch,
             Some(signature),
             None,
-        ));
+        )?);
         Ok(SealedFile {
             path,
             read_only: options.read_only,
@@ -202,7 +202,14 @@ impl SealedFile {
             ));
         }
         let seal = unverified.seal.clone();
-        self.take_over(header, signature, seal, state, store_key);
+        let view = View::new(
+            state,
+            store_key,
+            header.epoch,
+            Some(signature),
+            Some(&old.view),
+        )?;
+        self.take_over(header, seal, view);
         Ok(())
     }
 
@@ -217,22 +224,9 @@ impl SealedFile {
         StoreKey::new(header.keystore_id, &key, &self.arena).map(Arc::new)
     }
 
-    fn take_over(
-        &self,
-        header: Header,
-        signature: Signature,
-        seal: Seal,
-        state: State,
-        store_key: Arc<StoreKey>,
-    ) {
-        let old = self.loaded.load();
-        let view = Arc::new(View::new(
-            state,
-            store_key,
-            header.epoch,
-            Some(signature),
-            Some(&old.view),
-        ));
+    fn take_over(&self, header: Header, seal: Seal, view: View) {
+        view.take_counts_of(&self.loaded.load().view);
+        let view = Arc::new(view);
         self.loaded.store(Arc::new(Loaded {
             header,
             seal,
@@ -255,7 +249,7 @@ impl SealedFile {
         let mut header = old.header.clone();
         header.epoch += 1;
         let mut draft = Draft {
-            state: old.view.state().clone(),
+            state: old.view.state().copied()?,
             store_key: Arc::clone(old.view.store_key()),
             epoch: header.epoch,
             root_keys: Some(header.slots.clone()),
@@ -270,8 +264,16 @@ impl SealedFile {
         let (file, seal) = format::encode(&header, &draft.state, &draft.store_key)?;
         change.intend(&draft)?;
         let began = self.now();
-        let signature = disk::replace(place, file.file(), lock)?;
-        self.take_over(header, signature, seal, draft.state, draft.store_key);
+        // Made before the file is replaced, since there may be no memory for it.
+        let mut view = View::new(
+            draft.state,
+            draft.store_key,
+            header.epoch,
+            None,
+            Some(&old.view),
+        )?;
+        view.set_signature(disk::replace(place, file.file(), lock)?);
+        self.take_over(header, seal, view);
         self.looked.fetch_max(began, Ordering::AcqRel);
         usage::compact(place, self.view.load().versions());
         Ok(())

@@ -3,8 +3,11 @@
 //! `docs/keystore-format.md` describes them for other implementations.
 #![forbid(unsafe_code)]
 
+use std::fmt;
+use std::io;
 use std::sync::Arc;
 
+use serde::de::{self, Deserializer as _, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -13,6 +16,7 @@ use super::layout::Layout;
 use super::root_keys::Slots;
 use super::state::{Alias, Key, State, id};
 use super::store_key::{KEYSTORE_LABEL, Seal, StoreKey};
+use crate::allocation;
 use crate::clock::Timestamp;
 use crate::envelope::Invalid;
 use crate::error::{Error, Result, Status};
@@ -37,10 +41,10 @@ pub(super) struct Labelled(Vec<u8>);
 
 impl Labelled {
     /// An empty file with room for so many bytes.
-    pub(super) fn with_capacity(len: usize) -> Self {
-        let mut bytes = Vec::with_capacity(KEYSTORE_LABEL.len() + len);
+    pub(super) fn with_room(len: usize) -> Result<Self> {
+        let mut bytes = allocation::room(KEYSTORE_LABEL.len() + len)?;
         bytes.extend_from_slice(KEYSTORE_LABEL);
-        Labelled(bytes)
+        Ok(Labelled(bytes))
     }
 
     pub(super) fn vec(&mut self) -> &mut Vec<u8> {
@@ -50,6 +54,21 @@ impl Labelled {
     /// The file alone.
     pub(super) fn file(&self) -> &[u8] {
         &self.0[KEYSTORE_LABEL.len()..]
+    }
+}
+
+/// Grows by asking; the only error is that no memory is left.
+struct Growing<'a>(&'a mut Vec<u8>);
+
+impl io::Write for Growing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_reserve(bytes.len())?;
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -104,12 +123,16 @@ pub(super) fn encode(header: &Header, state: &State, key: &StoreKey) -> Result<(
         keys: &state.keys,
         aliases: &state.aliases,
     };
-    let mut file = Labelled::with_capacity(1024 + 512 * state.keys.len());
+    let mut file = Labelled::with_room(1024 + 512 * state.keys.len())?;
     let bytes = file.vec();
-    let mut json = serde_json::Serializer::with_formatter(&mut *bytes, Layout::default());
-    outer
-        .serialize(&mut json)
-        .map_err(|error| Error::with(Status::Internal, error.to_string()))?;
+    let mut json = serde_json::Serializer::with_formatter(Growing(bytes), Layout::default());
+    outer.serialize(&mut json).map_err(|error| {
+        if error.is_io() {
+            return Error::new(Status::NoMemory);
+        }
+        Error::with(Status::Internal, error.to_string())
+    })?;
+    bytes.try_reserve(CLOSING_LEN)?;
     // The object stays open for one more field: the seal of what stands before it.
     bytes.truncate(bytes.len() - b"\n}".len());
     bytes.extend_from_slice(b",\n");
@@ -162,17 +185,50 @@ impl Unverified<'_> {
         let sealed = &labelled[..labelled.len() - CLOSING_LEN];
         key.verify(sealed, &self.seal)
             .map_err(|Invalid| tampered())?;
-        let newer = |_| {
-            Error::with(
-                Status::NotAKeystore,
-                "The keystore holds something that a newer version of kmsbox wrote.",
-            )
-        };
         Ok(State {
-            keys: serde_json::from_str(self.outer.keys.get()).map_err(newer)?,
-            aliases: serde_json::from_str(self.outer.aliases.get()).map_err(newer)?,
+            keys: items(self.outer.keys)?,
+            aliases: items(self.outer.aliases)?,
             clock: self.outer.clock.unwrap_or(self.outer.written),
         })
+    }
+}
+
+/// Reads a list that grows by asking. What does not parse was sealed by somebody who knows more.
+fn items<'a, T: Deserialize<'a>>(list: &'a RawValue) -> Result<Vec<Arc<T>>> {
+    struct List<'v, T> {
+        items: &'v mut Vec<Arc<T>>,
+        has_room: &'v mut bool,
+    }
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for List<'_, T> {
+        type Value = ();
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("a list")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+            while let Some(item) = seq.next_element()? {
+                *self.has_room = self.items.try_reserve(1).is_ok();
+                if !*self.has_room {
+                    return Err(de::Error::custom("no memory"));
+                }
+                self.items.push(item);
+            }
+            Ok(())
+        }
+    }
+    let (mut items, mut has_room) = (Vec::new(), true);
+    let into = List {
+        items: &mut items,
+        has_room: &mut has_room,
+    };
+    match serde_json::Deserializer::from_str(list.get()).deserialize_seq(into) {
+        Ok(()) => Ok(items),
+        Err(_) if !has_room => Err(Error::new(Status::NoMemory)),
+        Err(_) => Err(Error::with(
+            Status::NotAKeystore,
+            "The keystore holds something that a newer version of kmsbox wrote.",
+        )),
     }
 }
 

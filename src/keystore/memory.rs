@@ -30,7 +30,7 @@ impl Memory {
         random::fill(&mut bytes[..])?;
         let keystore_id = keystore_id.map_or_else(random::uuid, Ok)?;
         let store_key = Arc::new(StoreKey::new(keystore_id, &bytes, arena)?);
-        let view = View::new(State::default(), store_key, 1, None, None);
+        let view = View::new(State::default(), store_key, 1, None, None)?;
         Ok(Memory {
             view: ArcSwap::from_pointee(view),
             busy: Mutex::new(()),
@@ -64,7 +64,7 @@ impl Keystore for Memory {
         let _busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.view.load();
         let mut draft = Draft {
-            state: old.state().clone(),
+            state: old.state().copied()?,
             store_key: Arc::clone(old.store_key()),
             epoch: old.epoch() + 1,
             root_keys: None,
@@ -74,13 +74,8 @@ impl Keystore for Memory {
         let _ = draft.purge(false);
         change.edit(&mut draft)?;
         change.intend(&draft)?;
-        self.view.store(Arc::new(View::new(
-            draft.state,
-            draft.store_key,
-            draft.epoch,
-            None,
-            None,
-        )));
+        let view = View::new(draft.state, draft.store_key, draft.epoch, None, None)?;
+        self.view.store(Arc::new(view));
         Ok(())
     }
 

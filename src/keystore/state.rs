@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::counter::Counter;
 use super::store_key::{MaterialCheck, SealedKey};
+use crate::allocation;
 use crate::clock::Timestamp;
 use crate::envelope::WrappingKey;
 use crate::error::{Error, Result, Status};
@@ -22,7 +23,6 @@ use crate::secret::Secret;
 const CLOCK_AHEAD_MAX: i64 = 30 * 24 * 60 * 60;
 
 /// CMKs and aliases, each in order of creation.
-#[derive(Clone)]
 pub struct State {
     /// The CMKs.
     pub keys: Vec<Arc<Key>>,
@@ -182,13 +182,27 @@ impl Default for State {
 }
 
 impl State {
+    /// A copy to be changed, with room for one more of each.
+    pub fn copied(&self) -> Result<State> {
+        let mut keys = allocation::room(self.keys.len() + 1)?;
+        keys.extend_from_slice(&self.keys);
+        let mut aliases = allocation::room(self.aliases.len() + 1)?;
+        aliases.extend_from_slice(&self.aliases);
+        Ok(State {
+            keys,
+            aliases,
+            clock: self.clock,
+        })
+    }
+
     /// The CMK of this id, to be changed.
     pub fn key_mut(&mut self, key_id: Uuid) -> Result<&mut Key> {
-        self.keys
-            .iter_mut()
+        let mut keys = self.keys.iter_mut();
+        let key = keys
             .find(|key| key.key_id == key_id && !key.is_gone())
-            .map(Arc::make_mut)
-            .ok_or(Error::new(Status::KeyNotFound))
+            .ok_or(Error::new(Status::KeyNotFound))?;
+        key.ask_for_a_copy()?;
+        Ok(Arc::make_mut(key))
     }
 
     /// The alias of this name.
@@ -214,10 +228,11 @@ impl State {
     /// believed leaves the clock as it was, so that the next write does not believe it either.
     pub fn purge(&mut self, confirmed: bool) -> Result<Vec<Uuid>> {
         let now = Timestamp::now();
-        let gone: Vec<Uuid> = self.gone().map(|key| key.key_id).collect();
+        let mut gone = allocation::room(self.gone().count())?;
+        gone.extend(self.gone().map(|key| key.key_id));
         if confirmed || self.believes(now) {
             self.clock = now;
-            self.drop_keys(&gone);
+            self.drop_keys(&gone)?;
             return Ok(gone);
         }
         if gone.is_empty() {
@@ -241,10 +256,13 @@ impl State {
         ahead >= 0 && !far
     }
 
-    fn drop_keys(&mut self, ids: &[Uuid]) {
-        let ids: HashSet<_> = ids.iter().collect();
+    fn drop_keys(&mut self, gone: &[Uuid]) -> Result<()> {
+        let mut ids = HashSet::<&Uuid>::new();
+        ids.try_reserve(gone.len())?;
+        ids.extend(gone);
         self.keys.retain(|key| !ids.contains(&key.key_id));
         self.aliases.retain(|alias| !ids.contains(&alias.key_id));
+        Ok(())
     }
 }
 
@@ -290,6 +308,13 @@ impl Key {
         self.versions.push(Arc::new(version));
     }
 
+    /// Asks for the memory that a copy of it takes, with one more version.
+    pub fn ask_for_a_copy(&self) -> Result<()> {
+        let versions = 2 * (self.versions.len() + 1) * size_of::<Arc<Version>>();
+        let protection = self.deletion_protection.as_ref().map_or(0, String::len);
+        allocation::ask(versions + self.description.len() + protection)
+    }
+
     /// The version that wraps.
     pub fn primary(&self) -> Option<&Version> {
         self.versions
@@ -304,6 +329,14 @@ fn is_past(time: Timestamp) -> bool {
 }
 
 impl KeyState {
+    /// All four.
+    pub const ALL: [KeyState; 4] = [
+        KeyState::Enabled,
+        KeyState::Disabled,
+        KeyState::PendingDeletion,
+        KeyState::PendingImport,
+    ];
+
     /// As the API writes it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -316,6 +349,9 @@ impl KeyState {
 }
 
 impl Origin {
+    /// Both.
+    pub const ALL: [Origin; 2] = [Origin::MadeHere, Origin::External];
+
     /// As the API writes it.
     pub const fn name(self) -> &'static str {
         match self {

@@ -10,7 +10,7 @@ use super::disk::Signature;
 use super::state::{Key, State, Version};
 use super::store_key::StoreKey;
 use crate::error::{Error, Result, Status};
-use crate::maps::{HashMap, Seed};
+use crate::maps::HashMap;
 
 /// A state, indexed. Every lookup costs the same however much there is.
 pub struct View {
@@ -31,24 +31,26 @@ impl View {
         epoch: u64,
         signature: Option<Signature>,
         previous: Option<&View>,
-    ) -> Self {
+    ) -> Result<Self> {
         if let Some(previous) = previous {
             keep_expanded(&mut state, previous);
         }
-        let mut keys = HashMap::with_capacity_and_hasher(state.keys.len(), Seed::default());
-        let mut versions = HashMap::with_capacity_and_hasher(state.keys.len(), Seed::default());
+        let mut keys = HashMap::default();
+        keys.try_reserve(state.keys.len())?;
+        let mut versions = HashMap::default();
+        versions.try_reserve(state.keys.iter().map(|key| key.versions.len()).sum())?;
+        let mut aliases = HashMap::default();
+        aliases.try_reserve(state.aliases.len())?;
         for (index, key) in state.keys.iter().enumerate() {
             keys.insert(key.key_id, index);
             for version in &key.versions {
                 versions.insert(version.key_version_id, (index, Arc::clone(version)));
             }
         }
-        let aliases = state
-            .aliases
-            .iter()
-            .map(|alias| (alias.alias.clone(), alias.key_id))
-            .collect();
-        View {
+        for alias in &state.aliases {
+            aliases.insert(alias.alias.clone(), alias.key_id);
+        }
+        Ok(View {
             state,
             store_key,
             epoch,
@@ -56,7 +58,7 @@ impl View {
             keys,
             aliases,
             versions,
-        }
+        })
     }
 
     /// What is kept, in order of creation.
@@ -72,6 +74,22 @@ impl View {
     /// How many writes the keystore has seen.
     pub fn epoch(&self) -> u64 {
         self.epoch
+    }
+
+    /// Tells of which file it is, where that is known only after it was made.
+    pub(super) fn set_signature(&mut self, signature: Signature) {
+        self.signature = Some(signature);
+    }
+
+    /// Takes over what was counted of the same versions, sealed otherwise, in the view before.
+    pub(super) fn take_counts_of(&self, previous: &View) {
+        for (id, (_, version)) in &self.versions {
+            if let Some((_, old)) = previous.versions.get(id)
+                && !Arc::ptr_eq(old, version)
+            {
+                version.live.unwraps.add(old.live.unwraps.take());
+            }
+        }
     }
 
     /// Whether this view is of the file with that signature.
@@ -119,7 +137,7 @@ impl View {
     }
 }
 
-/// A file read anew gives new versions; the cache's entries and the counts hang on the old ones.
+/// A file read anew gives new versions; the cache's entries hang on the old ones.
 fn keep_expanded(state: &mut State, previous: &View) {
     for key in &mut state.keys {
         let Some(key) = Arc::get_mut(key) else {
@@ -131,9 +149,6 @@ fn keep_expanded(state: &mut State, previous: &View) {
             };
             if old.sealed_material == version.sealed_material {
                 *version = Arc::clone(old);
-            } else {
-                // The same version, sealed anew.
-                version.live.unwraps.add(old.live.unwraps.take());
             }
         }
     }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{KeyUse, Kms};
 use crate::action::Action;
 use crate::audit::Event;
-use crate::blob::{self, Content, HEADER_LEN, Header, Parsed, TEXT_AT};
+use crate::blob::{self, Content, HEADER_LEN, Header, MAX_TEXT, Parsed, TEXT_AT};
 use crate::context::Context;
 use crate::envelope::{COMMITMENT_LEN, Closing, NONCE_LEN, TAG_LEN, WrappingKey};
 use crate::error::{Error, Result, Status};
@@ -174,13 +174,11 @@ impl Kms {
             self.permit(Action::ReEncryptFrom)?;
             self.permit(Action::ReEncryptTo)?;
             let mut rest = rewrapped;
-            let longest = blobs.iter().map(|blob| blob.len()).max();
             // The caller's buffer never holds a plaintext, not even for the moment of its encryption.
-            let mut scratch = Scratch::zeroed(longest.unwrap_or(0));
+            let mut scratch = Scratch::zeroed(blob::len(MAX_TEXT));
             for (index, blob) in blobs.iter().enumerate() {
                 let (room, after) = rest.split_at_mut(blob.len());
                 rest = after;
-                let new = &mut scratch[..blob.len()];
                 let mut claimed = None;
                 let outcome = blob::parse(blob).and_then(|wrapped| {
                     claimed = Some(KeyUse::claimed_by(&wrapped));
@@ -188,10 +186,10 @@ impl Kms {
                         wrapped: &wrapped,
                         of: source,
                     };
-                    self.rewrap(call, &source, destination, new)
+                    self.rewrap(call, &source, destination, &mut scratch[..blob.len()])
                 });
                 match outcome {
-                    Ok(_) => room.copy_from_slice(new),
+                    Ok(_) => room.copy_from_slice(&scratch[..blob.len()]),
                     Err(_) => room.fill(0),
                 }
                 let refusal = outcome.as_ref().err().map(Error::status);
@@ -355,7 +353,7 @@ impl Kms {
             tag: *wrapped.tag,
             commitment: *wrapped.commitment,
         };
-        let aad = source.of.context.aad(wrapped.header_bytes);
+        let aad = source.of.context.aad(wrapped.header_bytes)?;
         plaintext.copy_from_slice(wrapped.ciphertext);
         self.expanded
             .with(view.store_key(), key, version, |cmk| {
@@ -459,6 +457,7 @@ impl Room<'_> {
             key_version_id: *self.used.key_version_id.as_bytes(),
         }
         .bytes();
+        let aad = context.aad(&header)?;
         let (start, commitment) = wrapped.split_at_mut(wrapped.len() - COMMITMENT_LEN);
         let (start, tag) = start.split_at_mut(start.len() - TAG_LEN);
         start[..HEADER_LEN].copy_from_slice(&header);
@@ -469,7 +468,7 @@ impl Room<'_> {
         let (start, text) = start.split_at_mut(TEXT_AT);
         let mut nonce = [0; NONCE_LEN];
         nonce.copy_from_slice(&start[HEADER_LEN..]);
-        let closing = self.cmk.seal(&nonce, &context.aad(&header), text);
+        let closing = self.cmk.seal(&nonce, &aad, text);
         tag.copy_from_slice(&closing.tag);
         commitment.copy_from_slice(&closing.commitment);
         Ok(())

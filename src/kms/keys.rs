@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::versions::new_version;
 use super::{KeyUse, Kms, Page, PageOf, tags};
 use crate::action::Action;
+use crate::allocation;
 use crate::audit::Event;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, Status};
@@ -41,41 +42,46 @@ pub struct NewKey {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Filter {
     /// One of these states.
-    State(Vec<String>),
+    State(Vec<KeyState>),
     /// One of these origins.
-    Origin(Vec<String>),
+    Origin(Vec<Origin>),
     /// Whether any CMK passes, for what all CMKs here have in common.
     Every(bool),
 }
 
 impl Kms {
     /// CreateKey: a CMK with its first version. One with material of its owner waits for that.
-    pub fn create_key(&self, call: &Call, new: &NewKey) -> Result<Key> {
+    pub fn create_key(&self, call: &Call, new: &NewKey) -> Result<Arc<Key>> {
         let mut keys = self.create_keys(call, new, 1)?;
         keys.pop().ok_or(Error::new(Status::Internal))
     }
 
     /// CreateKey so many times in one write.
-    pub fn create_keys(&self, call: &Call, new: &NewKey, count: usize) -> Result<Vec<Key>> {
-        check_description(&new.description)?;
+    pub fn create_keys(&self, call: &Call, new: &NewKey, count: usize) -> Result<Vec<Arc<Key>>> {
+        check_description("Description", &new.description)?;
         tags::check(&new.tags)?;
         let event = Event {
             count: (count != 1).then_some(count),
             ..Event::new(Action::CreateKey)
         };
         self.change(call, &event, Patience::Configured, |draft| {
-            let keys: Vec<Key> = (0..count)
-                .map(|_| make_key(new, draft))
-                .collect::<Result<_>>()?;
-            let first = keys.first().map(KeyUse::of);
-            draft.state.keys.extend(keys.iter().cloned().map(Arc::new));
+            let mut keys = allocation::room(count)?;
+            for _ in 0..count {
+                keys.push(Arc::new(make_key(new, draft)?));
+            }
+            draft.state.keys.try_reserve(count)?;
+            let first = keys.first().map(|key| KeyUse::of(key));
+            draft.state.keys.extend_from_slice(&keys);
             Ok((keys, first))
         })
     }
 
     /// DescribeKey.
     pub fn describe_key(&self, call: &Call, key_id: &str) -> Result<Key> {
-        self.read_key(call, Action::DescribeKey, key_id, |key| Ok(key.clone()))
+        self.read_key(call, Action::DescribeKey, key_id, |key| {
+            key.ask_for_a_copy()?;
+            Ok(key.clone())
+        })
     }
 
     /// ListKeys, in order of creation.
@@ -98,10 +104,10 @@ impl Kms {
         key_id: &str,
         description: &str,
     ) -> Result<()> {
-        check_description(description)?;
+        check_description("Description", description)?;
         self.change_key(call, Action::UpdateKeyDescription, key_id, |key| {
             not_pending_deletion(key)?;
-            key.description = description.to_owned();
+            key.description = allocation::text(description)?;
             Ok(())
         })
     }
@@ -167,9 +173,13 @@ impl Kms {
         key_id: &str,
         protection: Option<&str>,
     ) -> Result<()> {
+        check_description(
+            "DeletionProtectionDescription",
+            protection.unwrap_or_default(),
+        )?;
         self.change_key(call, Action::SetDeletionProtection, key_id, |key| {
             not_pending_deletion(key)?;
-            key.deletion_protection = protection.map(str::to_owned);
+            key.deletion_protection = protection.map(allocation::text).transpose()?;
             Ok(())
         })
     }
@@ -301,7 +311,7 @@ fn make_key(new: &NewKey, draft: &Draft) -> Result<Key> {
         created,
         put_in,
         origin: new.origin,
-        description: new.description.clone(),
+        description: allocation::text(&new.description)?,
         delete_date: None,
         deletion_protection: None,
         rotation: new.rotation_interval.map(|interval_seconds| Rotation {
@@ -333,10 +343,10 @@ pub(super) fn not_pending_deletion(key: &Key) -> Result<()> {
     }
 }
 
-fn check_description(description: &str) -> Result<()> {
+fn check_description(name: &str, description: &str) -> Result<()> {
     if description.chars().count() > DESCRIPTION_MAX {
         return Err(Error::invalid_parameter(
-            "Description",
+            name,
             "It is longer than 8192 characters.",
         ));
     }
@@ -344,11 +354,22 @@ fn check_description(description: &str) -> Result<()> {
 }
 
 impl Filter {
+    /// One of the states of these names; a name that is none fits no CMK.
+    pub fn states(names: &[String]) -> Self {
+        let named = |state: &KeyState| names.iter().any(|name| name == state.name());
+        Filter::State(KeyState::ALL.into_iter().filter(named).collect())
+    }
+
+    /// One of the origins of these names, likewise.
+    pub fn origins(names: &[String]) -> Self {
+        let named = |origin: &Origin| names.iter().any(|name| name == origin.name());
+        Filter::Origin(Origin::ALL.into_iter().filter(named).collect())
+    }
+
     fn passes(&self, key: &Key) -> bool {
-        let one_of = |values: &[String], value| values.iter().any(|known| known == value);
         match self {
-            Filter::State(states) => one_of(states, key.state().name()),
-            Filter::Origin(origins) => one_of(origins, key.origin.name()),
+            Filter::State(states) => states.contains(&key.state()),
+            Filter::Origin(origins) => origins.contains(&key.origin),
             Filter::Every(passes) => *passes,
         }
     }

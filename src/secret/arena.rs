@@ -13,6 +13,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use super::mapping::page_size;
 use super::slab::Slab;
 use super::{fork, lock};
+use crate::allocation;
+use crate::error::Result;
 
 /// The largest value that [`Arena::place`] takes.
 pub const SLOT_SIZE: usize = 256;
@@ -59,15 +61,17 @@ pub struct Report {
 impl Arena {
     /// An arena that maps at most `max_bytes`, rounded down to whole slabs of 16 KiB (more where pages are
     /// larger), but at least one. Maps nothing yet.
-    pub fn new(max_bytes: usize) -> Arc<Arena> {
-        let slabs = (max_bytes / slab_bytes()).clamp(1, MAX_SLABS);
-        Arc::new(Arena {
-            slabs: (0..slabs).map(|_| OnceLock::new()).collect(),
+    pub fn new(max_bytes: usize) -> Result<Arc<Arena>> {
+        let count = (max_bytes / slab_bytes()).clamp(1, MAX_SLABS);
+        let mut slabs = allocation::room(count)?;
+        slabs.resize_with(count, OnceLock::new);
+        Ok(Arc::new(Arena {
+            slabs: slabs.into_boxed_slice(),
             mapped: AtomicUsize::new(0),
             hint: AtomicUsize::new(0),
             growing: Mutex::new(()),
             locked_in: AtomicU64::new(fork::instance()),
-        })
+        }))
     }
 
     /// Builds a value in a slot. None, and nothing built, when no slot is free and the bound or the system

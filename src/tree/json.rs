@@ -67,7 +67,7 @@ mod tests {
             ("List", Node::List(vec![Node::text("x"), Node::Bool(false)])),
         ]);
         assert_eq!(
-            String::from_utf8(node.to_json().as_bytes().to_vec()).unwrap(),
+            String::from_utf8(node.to_json().unwrap().as_bytes().to_vec()).unwrap(),
             "{\"Text\":\"a\\\"b\\\\\\n\\u0001é\",\"Secret\":\"//4=\",\"Number\":7,\"Bool\":true,\
              \"Empty\":{},\"None\":[],\"List\":[\"x\",false]}"
         );

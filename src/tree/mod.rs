@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use crate::allocation;
 use crate::error::{Error, Result, Status};
 
 /// A written document: made once in its exact size, wiped when dropped.
@@ -92,12 +93,20 @@ impl Node {
     }
 
     /// Written as JSON.
-    pub fn to_json(&self) -> Text {
+    pub fn to_json(&self) -> Result<Text> {
         write_exactly(|out| json::write(self, out))
     }
 
+    /// Written as JSON and ended by a line feed.
+    pub fn to_line(&self) -> Result<Text> {
+        write_exactly(|out| {
+            json::write(self, out);
+            out.put(b"\n");
+        })
+    }
+
     /// Written as XML with the root element that the API documents.
-    pub fn to_xml(&self) -> Text {
+    pub fn to_xml(&self) -> Result<Text> {
         write_exactly(|out| xml::write("KMS", self, out))
     }
 }
@@ -122,7 +131,7 @@ pub(super) trait Sink {
 
 /// Counts first and then writes into memory of that size: a buffer that grows would leave copies of
 /// secrets behind.
-fn write_exactly(write: impl Fn(&mut dyn Sink)) -> Text {
+fn write_exactly(write: impl Fn(&mut dyn Sink)) -> Result<Text> {
     struct Counter(usize);
     impl Sink for Counter {
         fn put(&mut self, bytes: &[u8]) {
@@ -138,7 +147,7 @@ fn write_exactly(write: impl Fn(&mut dyn Sink)) -> Text {
     }
     let mut counter = Counter(0);
     write(&mut counter);
-    let mut exact = Exact(Zeroizing::new(Vec::with_capacity(counter.0)));
+    let mut exact = Exact(Zeroizing::new(allocation::room(counter.0)?));
     write(&mut exact);
-    Text(exact.0)
+    Ok(Text(exact.0))
 }

@@ -82,7 +82,7 @@ mod tests {
             ("None", object([("Key", Node::List(vec![]))])),
         ]);
         assert_eq!(
-            String::from_utf8(node.to_xml().as_bytes().to_vec()).unwrap(),
+            String::from_utf8(node.to_xml().unwrap().as_bytes().to_vec()).unwrap(),
             "<KMS><Text>a&lt;b&gt;&amp;\"&#13;\n\u{fffd}é</Text><Secret>//4=</Secret>\
              <Number>7</Number><Keys><Key><KeyId>1</KeyId></Key><Key><KeyId>2</KeyId></Key></Keys>\
              <None></None></KMS>"

@@ -336,7 +336,7 @@ pub fn epoch(kms: &Kms) -> u64 {
 
 /// What the client says of itself.
 pub fn described(kms: &Kms) -> serde_json::Value {
-    serde_json::from_slice(kms.describe().as_bytes()).unwrap()
+    serde_json::from_slice(kms.describe().unwrap().as_bytes()).unwrap()
 }
 
 /// The option's value for a file with a key.

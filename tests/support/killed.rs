@@ -242,7 +242,7 @@ fn shape(place: &Place) -> String {
 /// Changes what no operation can, such as a date in the past.
 pub fn change(place: &Place, mut edit: impl FnMut(&mut Draft) -> Result<()>) -> Result<()> {
     let options = place.options(&[PATIENT]);
-    let file = SealedFile::open(&place.keystore, &options, &Arena::new(1 << 16))?;
+    let file = SealedFile::open(&place.keystore, &options, &Arena::new(1 << 16).unwrap())?;
     file.change(&mut |draft: &mut Draft| edit(draft), Patience::Configured)
 }
 

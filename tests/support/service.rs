@@ -59,7 +59,7 @@ impl Place {
 
     /// Changes the state under the seal, past every rule of the service.
     pub fn edit(&self, mut edit: impl FnMut(&mut Draft)) {
-        let arena = Arena::new(1 << 20);
+        let arena = Arena::new(1 << 20).unwrap();
         let options = options(&self.keystore(), &[]);
         let file = SealedFile::open(&self.keystore(), &options, &arena).unwrap();
         let mut edit = |draft: &mut Draft| {
@@ -186,7 +186,7 @@ impl Service {
     pub fn ask_raw(&self, request: &str) -> Reply {
         let call = Call::default();
         let answer = perform(&self.kms, &call, request.as_bytes());
-        let text = String::from_utf8(answer.document.as_bytes().to_vec()).unwrap();
+        let text = String::from_utf8(answer.document.unwrap().as_bytes().to_vec()).unwrap();
         let document = match text.starts_with('<') {
             true => xml::parse(&text),
             false => serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}")),

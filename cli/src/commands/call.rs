@@ -67,7 +67,8 @@ impl CallArgs {
         let show = self.show || !SECRET.contains(&action.as_str());
         let out = SecretOut::find(self.out.as_deref(), show)?;
         let answer = document::perform(&kms, &Call::default(), &request);
-        let document = answer.document.as_bytes();
+        let document = answer.document?;
+        let document = document.as_bytes();
         let mut line = Zeroizing::new(Vec::with_capacity(document.len() + 1));
         line.extend_from_slice(document);
         line.push(b'\n');

@@ -126,7 +126,7 @@ impl Verify {
     pub fn run(self, global: &Global) -> Result<()> {
         let kms = global.open(Access::Read)?;
         let (keys, versions) = kms.verify()?;
-        let about: Value = serde_json::from_slice(kms.describe().as_bytes()).unwrap_or_default();
+        let about: Value = serde_json::from_slice(kms.describe()?.as_bytes()).unwrap_or_default();
         let (id, epoch) = (&about["KeystoreId"], &about["Epoch"]);
         if global.json {
             return output::json(&json!({

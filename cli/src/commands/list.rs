@@ -100,12 +100,6 @@ enum Wanted<'a> {
 }
 
 fn parse_filter(filter: &str) -> Result<Wanted<'_>> {
-    const STATES: [KeyState; 4] = [
-        KeyState::Enabled,
-        KeyState::Disabled,
-        KeyState::PendingDeletion,
-        KeyState::PendingImport,
-    ];
     let (what, value) = naming::split(filter, "--filter")?;
     let values = |known: Vec<&str>| {
         let values: Vec<_> = value.split(',').map(str::to_owned).collect();
@@ -120,12 +114,12 @@ fn parse_filter(filter: &str) -> Result<Wanted<'_>> {
     };
     match what {
         "state" => {
-            let known = STATES.iter().map(|state| state.name()).collect();
-            values(known).map(|states| Wanted::Filter(Filter::State(states)))
+            let known = KeyState::ALL.iter().map(|state| state.name()).collect();
+            values(known).map(|names| Wanted::Filter(Filter::states(&names)))
         }
         "origin" => {
-            let known = [Origin::MadeHere, Origin::External].map(|origin| origin.name());
-            values(known.to_vec()).map(|origins| Wanted::Filter(Filter::Origin(origins)))
+            let known = Origin::ALL.map(|origin| origin.name());
+            values(known.to_vec()).map(|names| Wanted::Filter(Filter::origins(&names)))
         }
         _ => match what.strip_prefix("tag:") {
             Some(name) => Ok(Wanted::Tag(name, value)),

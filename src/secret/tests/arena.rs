@@ -24,7 +24,7 @@ unsafe fn slot_bytes(slot: *const u8) -> [u8; SLOT_SIZE] {
 
 #[test]
 fn values_lie_in_locked_memory() {
-    let arena = Arena::new(SLAB);
+    let arena = Arena::new(SLAB).unwrap();
     let secret = arena.place(|| [7u8; 100]).unwrap();
     assert_eq!(*secret, [7; 100]);
     let report = arena.report();
@@ -47,7 +47,7 @@ fn a_dropped_value_leaves_zeros() {
             self.1.fetch_add(1, Ordering::Relaxed);
         }
     }
-    let arena = Arena::new(SLAB);
+    let arena = Arena::new(SLAB).unwrap();
     let drops = Arc::new(AtomicUsize::new(0));
     let secret = arena
         .place(|| Filled([5; 200], Arc::clone(&drops)))
@@ -71,7 +71,7 @@ fn a_panic_while_building_or_dropping_gives_the_slot_back_wiped() {
             panic!("as the test wants it");
         }
     }
-    let arena = Arena::new(SLAB);
+    let arena = Arena::new(SLAB).unwrap();
     let building = std::panic::catch_unwind(|| arena.place(|| -> u8 { panic!("as wanted") }));
     assert!(building.is_err());
     assert_eq!(arena.report().used_bytes, 0);
@@ -90,7 +90,7 @@ fn a_panic_while_building_or_dropping_gives_the_slot_back_wiped() {
 fn the_bound_holds_and_slots_come_back() {
     // Below one slab: one slab. Between one and two: one.
     for (max, slots) in [(0, 64), (SLAB + 1, 64), (3 * SLAB, 192)] {
-        let arena = Arena::new(max);
+        let arena = Arena::new(max).unwrap();
         for round in 0..3 {
             let placed: Vec<_> = (0..slots).map(|at| arena.place(|| at).unwrap()).collect();
             assert!(placed.iter().enumerate().all(|(at, value)| **value == at));
@@ -108,7 +108,7 @@ fn the_bound_holds_and_slots_come_back() {
 
 #[test]
 fn an_enormous_bound_costs_nothing_yet() {
-    let arena = Arena::new(usize::MAX);
+    let arena = Arena::new(usize::MAX).unwrap();
     assert_eq!(arena.report().mapped_bytes, 0);
     assert_eq!(*arena.place(|| 1).unwrap(), 1);
     assert_eq!(arena.report().mapped_bytes, SLAB);
@@ -116,7 +116,7 @@ fn an_enormous_bound_costs_nothing_yet() {
 
 #[test]
 fn a_value_outlives_the_handle_of_its_arena() {
-    let arena = Arena::new(SLAB);
+    let arena = Arena::new(SLAB).unwrap();
     let secret = arena.place(|| [1u8; 32]).unwrap();
     drop(arena);
     assert_eq!(*secret, [1; 32]);
@@ -126,7 +126,7 @@ fn a_value_outlives_the_handle_of_its_arena() {
 fn values_are_aligned_to_cache_lines() {
     #[repr(align(64))]
     struct Aligned(u8);
-    let arena = Arena::new(SLAB);
+    let arena = Arena::new(SLAB).unwrap();
     let aligned: Vec<_> = (0..64)
         .map(|at| arena.place(|| Aligned(at)).unwrap())
         .collect();
@@ -141,7 +141,7 @@ fn values_are_aligned_to_cache_lines() {
 #[test]
 fn threads_share_an_arena() {
     // Room for 128 values and up to 8 * 32 wanted: some calls find it full, no two share a slot.
-    let arena = Arena::new(2 * SLAB);
+    let arena = Arena::new(2 * SLAB).unwrap();
     let refused = AtomicUsize::new(0);
     thread::scope(|scope| {
         for thread in 0..8u64 {
@@ -171,7 +171,7 @@ fn threads_share_an_arena() {
 
 #[test]
 fn a_secret_may_be_dropped_by_another_thread() {
-    let arena = Arena::new(SLAB);
+    let arena = Arena::new(SLAB).unwrap();
     let secret = arena.place(|| vec![1u8; 8]).unwrap();
     thread::spawn(move || assert_eq!(*secret, [1; 8]))
         .join()
@@ -181,7 +181,7 @@ fn a_secret_may_be_dropped_by_another_thread() {
 
 #[test]
 fn debug_shows_nothing() {
-    let secret = Arena::new(SLAB).place(|| 0xAB_u8).unwrap();
+    let secret = Arena::new(SLAB).unwrap().place(|| 0xAB_u8).unwrap();
     assert_eq!(format!("{secret:?}"), "Secret(..)");
 }
 
@@ -221,7 +221,7 @@ fn building_leaves_nothing_on_the_stack() {
     assert!(left_on_the_stack(&marker, || {
         black_box(plain(make));
     }));
-    let arena = Arena::new(SLAB);
+    let arena = Arena::new(SLAB).unwrap();
     let mut secret = None;
     assert!(!left_on_the_stack(&marker, || secret = arena.place(make)));
     assert_eq!(*secret.unwrap(), marker);
@@ -242,7 +242,7 @@ fn memory_that_may_not_be_locked_works_and_says_so() {
                 assert_eq!(libc::setresuid(65534, 65534, 65534), 0);
             }
         }
-        let arena = Arena::new(SLAB);
+        let arena = Arena::new(SLAB).unwrap();
         let secret = arena.place(|| [4u8; 32]).unwrap();
         let report = arena.report();
         *secret == [4; 32] && !report.locked && report.undumped && report.used_bytes == SLOT_SIZE

@@ -10,7 +10,7 @@ const SLAB: usize = 16 << 10;
 
 #[test]
 fn a_child_reads_its_copy_and_wipes_it_alone() {
-    let arena = Arena::new(2 * SLAB);
+    let arena = Arena::new(2 * SLAB).unwrap();
     let mut secrets: Vec<_> = (0..100u8)
         .map(|at| arena.place(|| [at; 200]).unwrap())
         .collect();
@@ -38,7 +38,7 @@ fn a_child_reads_its_copy_and_wipes_it_alone() {
 
 #[test]
 fn a_child_locks_its_memory_again() {
-    let arena = Arena::new(2 * SLAB);
+    let arena = Arena::new(2 * SLAB).unwrap();
     let secrets: Vec<_> = (0..65u8).map(|at| arena.place(|| at).unwrap()).collect();
     assert!(holds_in_child(|| {
         let inherited = locked_kib();
@@ -139,7 +139,7 @@ fn with_a_crowd(meanwhile: impl FnOnce()) {
 
 #[test]
 fn a_fork_finds_the_library_at_rest() {
-    let arena = Arena::new(SLAB);
+    let arena = Arena::new(SLAB).unwrap();
     with_a_crowd(|| {
         for round in 0..200 {
             let held = holds_in_child(|| {
