@@ -31,9 +31,9 @@
  *  6. A const kms_client * may be used by any number of threads at once, and in a forked child.
  *     Freeing it, and setting options, needs exclusive use.
  *  7. The library prints nothing, never exits, installs no signal handler and starts no thread. A
- *     panic inside it becomes KMS_ERR_INTERNAL and the client remains usable. Large memory that is
- *     refused is KMS_ERR_NO_MEMORY; where the system has not even a few kilobytes left, the process
- *     is aborted, as by any Rust code.
+ *     panic inside it becomes KMS_ERR_INTERNAL and the client remains usable. Where the system refuses
+ *     more than 16 KiB at once it is KMS_ERR_NO_MEMORY; where it has not even a few kilobytes left,
+ *     the process is aborted, as by any Rust code.
  *  8. Functions that free accept NULL and wipe what they free.
  *  9. There is no per-thread error state: what a call has to say beyond its status it writes to the
  *     kms_response that the caller passes, and that may always be NULL.
@@ -54,7 +54,10 @@
  *
  * Cancellation, signals: a thread that is cancelled (pthread_cancel) in a call finishes the call first, and is
  * cancelled at its next cancellation point after it. No function may be called from a signal handler, nor
- * with PTHREAD_CANCEL_ASYNCHRONOUS set. A call must not be left by a jump: see kms_audit_callback.
+ * with PTHREAD_CANCEL_ASYNCHRONOUS set. A call must not be left by a jump: see kms_audit_callback. A write
+ * above RLIMIT_FSIZE raises SIGXFSZ; a host that ignores it gets KMS_ERR_KEYSTORE_IO or _AUDIT_FAILED.
+ *
+ * Stack: a call needs less than 32 KiB, GetParametersForImport and ImportKeyMaterial less than 64 KiB.
  *
  * Security: whoever holds the root key, or runs code inside the process, holds every key. The
  * option "permissions" guards against mistakes; it is no wall.
@@ -327,7 +330,7 @@ kms_status kms_options_new(struct kms_options **options);
  *
  * options   the set; no other thread may use it meanwhile.
  * name      one of the names below.
- * value     text; what each name takes:
+ * value     text of at most 65536 bytes; what each name takes:
  *
  *   keystore             path of the keystore file, or "memory:" for one that lives with the client
  *   create               "true": make the keystore if it is missing; default "false"
@@ -350,7 +353,7 @@ kms_status kms_options_new(struct kms_options **options);
  * there (so is $CREDENTIALS_DIRECTORY), and links in them are followed at each use.
  *
  * Returns KMS_OK, KMS_ERR_INVALID_OPTION (the response names it), KMS_ERR_MISSING_PARAMETER,
- * KMS_ERR_INVALID_ARGUMENT.
+ * KMS_ERR_INVALID_ARGUMENT, KMS_ERR_NO_MEMORY.
  */
 KMS_MUST_USE
 kms_status kms_options_set(struct kms_options *options,
@@ -454,7 +457,7 @@ void kms_client_free(struct kms_client *client);
  * Returns KMS_OK, KMS_ERR_BUFFER_TOO_SMALL, KMS_ERR_KEY_NOT_FOUND, KMS_ERR_ALIAS_NOT_FOUND,
  * KMS_ERR_DISABLED and the other states, KMS_ERR_NO_PERMISSION, KMS_ERR_MISSING_PARAMETER,
  * KMS_ERR_INVALID_PARAMETER, KMS_ERR_INVALID_ARGUMENT, KMS_ERR_KEYSTORE_*, KMS_ERR_ROOT_KEY,
- * KMS_ERR_ROOT_KEY_SOURCE, KMS_ERR_RANDOM.
+ * KMS_ERR_ROOT_KEY_SOURCE, KMS_ERR_RANDOM, KMS_ERR_NO_MEMORY.
  */
 KMS_MUST_USE
 kms_status kms_generate_data_key(const struct kms_client *client,
@@ -510,7 +513,7 @@ kms_status kms_generate_data_key_without_plaintext(const struct kms_client *clie
  * KMS_ERR_CIPHERTEXT_INVALID (altered, or another context: not told apart), KMS_ERR_KEY_NOT_FOUND,
  * KMS_ERR_KEY_VERSION_NOT_FOUND, KMS_ERR_ALIAS_NOT_FOUND, KMS_ERR_DISABLED and the other states,
  * KMS_ERR_NO_PERMISSION, KMS_ERR_INVALID_PARAMETER, KMS_ERR_INVALID_ARGUMENT, KMS_ERR_KEYSTORE_*,
- * KMS_ERR_ROOT_KEY, KMS_ERR_ROOT_KEY_SOURCE.
+ * KMS_ERR_ROOT_KEY, KMS_ERR_ROOT_KEY_SOURCE, KMS_ERR_NO_MEMORY.
  */
 KMS_MUST_USE
 kms_status kms_decrypt(const struct kms_client *client,
@@ -634,7 +637,8 @@ kms_status kms_generate_data_keys(const struct kms_client *client,
  * response                        may be NULL; gets the destination of the last blob that opened.
  *
  * Returns KMS_OK when every blob was looked at, whatever its status: a destination that cannot be used
- * is told by each. Else what is wrong with the whole call, and then statuses are not written.
+ * is told by each. Else what is wrong with the whole call, such as KMS_ERR_NO_MEMORY, and then statuses
+ * are not written.
  */
 KMS_MUST_USE
 kms_status kms_re_encrypt_many(const struct kms_client *client,
@@ -661,7 +665,7 @@ kms_status kms_re_encrypt_many(const struct kms_client *client,
  * json_len       out: strlen(json); after KMS_ERR_BUFFER_TOO_SMALL the capacity needed, NUL included.
  *
  * Returns KMS_OK, KMS_ERR_BUFFER_TOO_SMALL, KMS_ERR_INVALID_PARAMETER (a key twice, not UTF-8, over
- * 8192 characters), KMS_ERR_INVALID_ARGUMENT (a NULL among them).
+ * 8192 characters), KMS_ERR_INVALID_ARGUMENT (a NULL among them), KMS_ERR_NO_MEMORY.
  */
 KMS_MUST_USE
 kms_status kms_encryption_context(const char *const *pairs,
@@ -673,9 +677,9 @@ kms_status kms_encryption_context(const char *const *pairs,
 /**
  * Performs one API request, given as the form-encoded text that the API documents.
  *
- * request       such as "Action=CreateAlias&KeyId=ID&AliasName=alias%2Forders". "Format=XML" answers in
- *               XML, the default is JSON. A parameter that the action does not know, or that is given
- *               twice, is refused.
+ * request       of at most 1 MiB, such as "Action=CreateAlias&KeyId=ID&AliasName=alias%2Forders".
+ *               "Format=XML" answers in XML, the default is JSON. A parameter that the action does not
+ *               know, or that is given twice, is refused.
  * document      out: the documented answer, or the documented error; NUL-terminated, to be freed with
  *               kms_document_free. NULL only after KMS_ERR_INVALID_ARGUMENT, a NULL request,
  *               KMS_ERR_NO_MEMORY or KMS_ERR_INTERNAL.
@@ -688,7 +692,8 @@ kms_status kms_encryption_context(const char *const *pairs,
  * GenerateDataKeyWithoutPlaintext with Plaintext and CiphertextBlob in base64.
  *
  * Returns KMS_OK or any status of the header; KMS_ERR_UNSUPPORTED_OPERATION for an action that is
- * not offered.
+ * not offered. KMS_ERR_NO_MEMORY with a message that begins "The request was performed" is the one
+ * failure after which the request is done.
  */
 KMS_MUST_USE
 kms_status kms_call(const struct kms_client *client,

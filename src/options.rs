@@ -257,6 +257,9 @@ mod tests {
             assert!(refused("refresh_interval_ms", wrong).contains(wrong));
         }
         assert!(refused("locked_memory_max", "16383").contains("16384"));
+        let longest = "/".repeat(LONGEST_VALUE);
+        Options::default().set("keystore", &longest).unwrap();
+        assert!(refused("keystore", &format!("{longest}x")).contains("65536"));
     }
 
     #[test]

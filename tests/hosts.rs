@@ -11,8 +11,12 @@ mod worker;
 mod cancelled;
 #[path = "hosts/descriptors.rs"]
 mod descriptors;
+#[path = "hosts/limits.rs"]
+mod limits;
 #[path = "hosts/paths.rs"]
 mod paths;
+#[path = "hosts/stacks.rs"]
+mod stacks;
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -150,6 +150,8 @@ fn ranges() -> Vec<Range> {
     add("SetDeletionProtection", &[("ProtectedResourceArn", "KEY")], "EnableDeletionProtection", booleans());
     add("CreateKey", &[], "Description", descriptions());
     add("UpdateKeyDescription", KEY, "Description", descriptions());
+    add("SetDeletionProtection", &[("ProtectedResourceArn", "KEY"), ("EnableDeletionProtection", "true")],
+        "DeletionProtectionDescription", descriptions());
     add("CreateKey", &[], "Tags", (vec![tags(20), tags(0), tag(128, 256), tag(1, 0)], wrong_tags()));
     add("TagResource", KEY, "Tags", (vec![tags(20), tag(128, 256), tag(1, 0)], wrong_tags()));
     add("UntagResource", KEY, "TagKeys", (texts(&["[]", "[\"a\",\"b\"]"]), texts(&["a", "{}", "[1]", "\"a\""])));

@@ -182,6 +182,8 @@ impl Unverified<'_> {
     /// Verifies the seal; only then are CMKs and aliases read.
     pub(super) fn verify(&self, key: &StoreKey) -> Result<State> {
         let labelled = &self.file.0;
+        // What CMKs, aliases and their indexes take, about, in many small pieces.
+        allocation::ask(4 * labelled.len())?;
         let sealed = &labelled[..labelled.len() - CLOSING_LEN];
         key.verify(sealed, &self.seal)
             .map_err(|Invalid| tampered())?;
