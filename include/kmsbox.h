@@ -155,9 +155,9 @@
 #define KMS_ERR_KEYSTORE_BUSY 403 /* ServiceUnavailableTemporary, 503 */
 /* The keystore could not be read or written. */
 #define KMS_ERR_KEYSTORE_IO 404 /* InternalFailure, 500 */
-/* The audit log could not be written; nothing was released. */
+/* The audit log could not be written; nothing was released, and the message says if a change was made. */
 #define KMS_ERR_AUDIT_FAILED 405 /* InternalFailure, 500 */
-/* The clock is behind the one believed last, or far ahead of it; nothing was purged. */
+/* The clock may be wrong: it is behind the one believed last, far ahead of it, or beyond the year 9999. */
 #define KMS_ERR_CLOCK 406 /* InternalFailure, 500 */
 /* The root key opens no slot of the keystore: it is another key, or the slot is damaged. */
 #define KMS_ERR_ROOT_KEY 410 /* InternalFailure, 500 */
@@ -263,7 +263,8 @@ typedef struct kms_response {
      */
     char request_id[40];
     /**
-     * The CMK's id, never the alias; "" where the answer has none.
+     * The CMK's id, never the alias; "" where the answer has none. After a failure it is there only where
+     * a change was made all the same; error_message then begins "The change was made, but".
      */
     char key_id[64];
     /**
@@ -299,9 +300,10 @@ typedef struct kms_response {
  * line      JSON and a line feed; there is no NUL.
  * line_len  its length, with the line feed.
  *
- * Returns 0 when the line is kept. Anything else makes the operation fail with
- * KMS_ERR_AUDIT_FAILED. It is called by whichever thread performs an operation, by several at once,
- * and must not call this library.
+ * Returns 0 when the line is kept. Anything else makes the operation fail with KMS_ERR_AUDIT_FAILED.
+ * Where it does so at the result of a change ("phase":"result" after an intent), the change is made,
+ * and error_message begins "The change was made, but". It is called by whichever thread performs an
+ * operation, by several at once, and must not call this library.
  *
  * It must return, on the stack that it was called on. It must not be left by longjmp, pthread_exit, a C++
  * exception or a switch to another context: that ends the process, or leaves a lock of the library held
@@ -407,7 +409,8 @@ void kms_options_free(struct kms_options *options);
  *
  * Returns KMS_OK, KMS_ERR_MISSING_PARAMETER, KMS_ERR_INVALID_OPTION, KMS_ERR_KEYSTORE_NOT_FOUND,
  * KMS_ERR_NOT_A_KEYSTORE, KMS_ERR_KEYSTORE_TAMPERED, KMS_ERR_KEYSTORE_BUSY, KMS_ERR_KEYSTORE_IO,
- * KMS_ERR_ROOT_KEY, KMS_ERR_ROOT_KEY_SOURCE, KMS_ERR_NO_MEMORY, KMS_ERR_RANDOM,
+ * KMS_ERR_ROOT_KEY, KMS_ERR_ROOT_KEY_SOURCE, KMS_ERR_CLOCK (create, beyond the year 9999),
+ * KMS_ERR_NO_MEMORY, KMS_ERR_RANDOM,
  * KMS_ERR_INVALID_ARGUMENT.
  */
 KMS_MUST_USE
@@ -684,16 +687,24 @@ kms_status kms_encryption_context(const char *const *pairs,
  *               kms_document_free. NULL only after KMS_ERR_INVALID_ARGUMENT, a NULL request,
  *               KMS_ERR_NO_MEMORY or KMS_ERR_INTERNAL.
  * document_len  out: its length without the NUL.
- * response      may be NULL; key_id and key_version_id are filled where the answer has them.
+ * response      may be NULL; key_id and key_version_id are filled where the answer has them, and where a
+ *               change was made although the call failed.
  *
  * Every management operation goes through here: CreateKey, DescribeKey, ListKeys, CreateAlias,
  * CreateKeyVersion, DisableKey, ScheduleKeyDeletion, TagResource, ImportKeyMaterial and all others that
  * docs/api.md lists with their parameters; and Encrypt, Decrypt, ReEncrypt, GenerateDataKey and
  * GenerateDataKeyWithoutPlaintext with Plaintext and CiphertextBlob in base64.
  *
+ * Where a change is on disk and something fails after it (its result in the audit log:
+ * KMS_ERR_AUDIT_FAILED; the file system, so that it may not survive a power cut: KMS_ERR_KEYSTORE_IO), the
+ * message of response and document begins "The change was made, but". Do not repeat it; key_id names the
+ * CMK, also a new one. Any other failure has changed nothing, but that KMS_ERR_NO_MEMORY and
+ * KMS_ERR_INTERNAL do not tell: look before the change is repeated.
+ *
  * Returns KMS_OK or any status of the header; KMS_ERR_UNSUPPORTED_OPERATION for an action that is
- * not offered. KMS_ERR_NO_MEMORY with a message that begins "The request was performed" is the one
- * failure after which the request is done.
+ * not offered; KMS_ERR_CLOCK where the clock cannot be right: a deletion would come early, or the year
+ * is beyond 9999. KMS_ERR_NO_MEMORY with a message that begins "The request was performed" is the one
+ * failure of that status after which the request is done.
  */
 KMS_MUST_USE
 kms_status kms_call(const struct kms_client *client,

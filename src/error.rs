@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::collections::TryReserveError;
 use std::fmt;
 
+use crate::key_name::KeyUse;
 pub use table::Status;
 
 /// The result of everything that can fail.
@@ -17,6 +18,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub struct Error {
     status: Status,
     message: Cow<'static, str>,
+    /// That a change was made all the same, and on what, as far as that is known.
+    made: Option<Option<KeyUse>>,
 }
 
 impl Error {
@@ -25,6 +28,7 @@ impl Error {
         Error {
             status,
             message: Cow::Borrowed(status.text()),
+            made: None,
         }
     }
 
@@ -33,6 +37,7 @@ impl Error {
         Error {
             status,
             message: Cow::Borrowed(message),
+            made: None,
         }
     }
 
@@ -41,6 +46,24 @@ impl Error {
         Error {
             status,
             message: message.into(),
+            made: None,
+        }
+    }
+
+    /// What went wrong only after a change was made: whoever tries again makes it twice.
+    pub fn after_the_change(self, but: &str) -> Self {
+        Error {
+            message: after_the_change(but, &self.message).into(),
+            made: Some(None),
+            ..self
+        }
+    }
+
+    /// With the CMK and version that the change made or was made on.
+    pub fn made_on(self, used: Option<KeyUse>) -> Self {
+        Error {
+            made: self.made.map(|known| known.or(used)),
+            ..self
         }
     }
 
@@ -79,10 +102,25 @@ impl Error {
         self.status
     }
 
+    /// Whether a change was made all the same.
+    pub fn is_after_the_change(&self) -> bool {
+        self.made.is_some()
+    }
+
+    /// The CMK and version that such a change made or was made on.
+    pub fn made(&self) -> Option<KeyUse> {
+        self.made.flatten()
+    }
+
     /// The sentence for people.
     pub fn message(&self) -> &str {
         &self.message
     }
+}
+
+/// How every error begins that came up only after a change was made.
+pub fn after_the_change(but: &str, why: &str) -> String {
+    format!("The change was made, but {but}. {why}")
 }
 
 impl fmt::Display for Error {

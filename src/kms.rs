@@ -262,31 +262,32 @@ impl Kms {
         event: &Event<'_>,
         run: impl FnOnce() -> Result<(R, Option<KeyUse>)>,
     ) -> Result<R> {
-        self.conclude(call, event, run(), Vec::new())
-    }
-
-    /// Writes down how an operation ended.
-    fn conclude<R>(
-        &self,
-        call: &Call,
-        event: &Event<'_>,
-        outcome: Result<(R, Option<KeyUse>)>,
-        purged: Vec<Uuid>,
-    ) -> Result<R> {
-        if let Some(audit) = &self.audit {
-            let made = match &outcome {
-                Ok((_, used)) => Made {
-                    used: *used,
-                    purged,
-                },
-                Err(_) => Made::default(),
-            };
-            audit.result(call, event, &made, outcome.as_ref().err())?;
-        }
+        let outcome = run();
+        let used = outcome.as_ref().ok().and_then(|(_, used)| *used);
+        let made = Made {
+            used,
+            purged: Vec::new(),
+        };
+        self.write_result(call, event, &made, outcome.as_ref().err())?;
         outcome.map(|(result, _)| result)
     }
 
-    /// Changes the keystore: the intent is written down before, how it ended after.
+    /// Writes down how an operation ended.
+    fn write_result(
+        &self,
+        call: &Call,
+        event: &Event<'_>,
+        made: &Made,
+        error: Option<&Error>,
+    ) -> Result<()> {
+        match &self.audit {
+            Some(audit) => audit.result(call, event, made, error),
+            None => Ok(()),
+        }
+    }
+
+    /// Changes the keystore: the intent is written down before, how it ended after. Where that cannot be
+    /// written, the error says that the change was made.
     fn change<R>(
         &self,
         call: &Call,
@@ -333,9 +334,32 @@ impl Kms {
         };
         let outcome = self
             .permit(event.action)
-            .and_then(|()| self.keystore.change(&mut change, patience))
-            .and_then(|()| change.made.ok_or(Error::new(Status::Internal)));
-        self.conclude(call, event, outcome, change.purged)
+            .and_then(|()| self.keystore.change(&mut change, patience));
+        let (result, used) = change.made.unzip();
+        let used = used.flatten();
+        match outcome {
+            Err(error) if !error.is_after_the_change() => {
+                self.write_result(call, event, &Made::default(), Some(&error))?;
+                Err(error)
+            }
+            // The change is made, whatever comes now.
+            outcome => {
+                let error = outcome.err();
+                let made = Made {
+                    used,
+                    purged: change.purged,
+                };
+                let written = self.write_result(call, event, &made, error.as_ref());
+                let untold = written.map_err(|error| {
+                    error.after_the_change("the audit log does not tell how it ended")
+                });
+                // Of two errors the first tells more: the change may even be lost again.
+                error
+                    .map_or(untold, Err)
+                    .map_err(|error| error.made_on(used))?;
+                result.ok_or(Error::new(Status::Internal))
+            }
+        }
     }
 }
 

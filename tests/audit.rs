@@ -15,6 +15,8 @@ mod support;
 mod blobs;
 #[path = "audit/callback.rs"]
 mod callback;
+#[path = "audit/made.rs"]
+mod made;
 #[path = "audit/shared.rs"]
 mod shared;
 #[path = "audit/told.rs"]

@@ -83,9 +83,9 @@ const (
 	ErrKeystoreBusy Status = 403
 	// ErrKeystoreIO: The keystore could not be read or written. (InternalFailure, 500)
 	ErrKeystoreIO Status = 404
-	// ErrAuditFailed: The audit log could not be written; nothing was released. (InternalFailure, 500)
+	// ErrAuditFailed: The audit log could not be written; nothing was released, and the message says if a change was made. (InternalFailure, 500)
 	ErrAuditFailed Status = 405
-	// ErrClock: The clock is behind the one believed last, or far ahead of it; nothing was purged. (InternalFailure, 500)
+	// ErrClock: The clock may be wrong: it is behind the one believed last, far ahead of it, or beyond the year 9999. (InternalFailure, 500)
 	ErrClock Status = 406
 	// ErrRootKey: The root key opens no slot of the keystore: it is another key, or the slot is damaged. (InternalFailure, 500)
 	ErrRootKey Status = 410

@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use kmsbox::error::{Error, Status};
+use kmsbox::error::{Error, Status, after_the_change};
 use serde_json::{Value, json};
 
 /// The service refused.
@@ -19,6 +19,8 @@ pub const FILES: u8 = 3;
 pub const INTERNAL: u8 = 4;
 /// Nobody confirmed.
 pub const UNCONFIRMED: u8 = 5;
+/// A change was made, but something failed after it.
+pub const MADE: u8 = 6;
 /// As the shell reports a program that wrote into a closed pipe.
 pub const BROKEN_PIPE: u8 = 141;
 
@@ -31,6 +33,7 @@ Exit codes:
   3    a keystore, root key or other file cannot be read, written or trusted
   4    an error inside kmsbox, no memory, or no random bytes
   5    not confirmed: answered no, or no terminal to ask at and no --yes
+  6    the change was made, but something failed after it: do not repeat it
   141  the reader of a pipe went away";
 
 pub type Result<T, E = Failure> = std::result::Result<T, E>;
@@ -48,6 +51,8 @@ pub enum Failure {
     Files(String),
     /// Nobody confirmed.
     Unconfirmed(String),
+    /// A file, but only after a change was made.
+    Made(String),
     /// Some of many were refused; each has been reported.
     Reported,
     /// The reader of standard output went away.
@@ -68,6 +73,18 @@ impl Failure {
         }
     }
 
+    /// The same, where a change was made before: whoever repeats the command makes it twice.
+    pub fn after_the_change(self) -> Self {
+        const BUT: &str = "its outcome cannot be shown";
+        match self {
+            Failure::Service(error) if !error.is_after_the_change() => {
+                Failure::Service(error.after_the_change(BUT))
+            }
+            Failure::Files(text) => Failure::Made(after_the_change(BUT, &text)),
+            other => other,
+        }
+    }
+
     /// Writes the sentence and gives the exit code.
     pub fn report(&self, json: bool) -> ExitCode {
         let mut stderr = io::stderr().lock();
@@ -82,9 +99,10 @@ impl Failure {
     fn sentence(&self) -> String {
         match self {
             Failure::Service(error) | Failure::Refused(error) => sentence_of(error),
-            Failure::Usage(text) | Failure::Files(text) | Failure::Unconfirmed(text) => {
-                text.clone()
-            }
+            Failure::Usage(text)
+            | Failure::Files(text)
+            | Failure::Unconfirmed(text)
+            | Failure::Made(text) => text.clone(),
             Failure::Reported | Failure::BrokenPipe => String::new(),
         }
     }
@@ -94,7 +112,7 @@ impl Failure {
         match self {
             Failure::Service(error) | Failure::Refused(error) => json_of(error),
             Failure::Usage(_) => own("USAGE"),
-            Failure::Files(_) => own("FILE"),
+            Failure::Files(_) | Failure::Made(_) => own("FILE"),
             Failure::Unconfirmed(_) => own("UNCONFIRMED"),
             Failure::Reported | Failure::BrokenPipe => Value::Null,
         }
@@ -102,11 +120,13 @@ impl Failure {
 
     fn exit_code(&self) -> u8 {
         match self {
+            Failure::Service(error) if error.is_after_the_change() => MADE,
             Failure::Service(error) => code_of(error.status()),
             Failure::Refused(_) | Failure::Reported => REFUSED,
             Failure::Usage(_) => USAGE,
             Failure::Files(_) => FILES,
             Failure::Unconfirmed(_) => UNCONFIRMED,
+            Failure::Made(_) => MADE,
             Failure::BrokenPipe => BROKEN_PIPE,
         }
     }
@@ -137,12 +157,16 @@ pub fn sentence_of(error: &Error) -> String {
 /// An error of the library for programs.
 pub fn json_of(error: &Error) -> Value {
     let status = error.status();
-    json!({
+    let mut fields = json!({
         "Status": format!("KMS_ERR_{}", status.name()),
         "Code": status.code(),
         "HttpStatus": status.http(),
         "Message": error.message(),
-    })
+    });
+    if let Some(made) = error.made() {
+        fields["KeyId"] = made.key_id.to_string().into();
+    }
+    fields
 }
 
 fn code_of(status: Status) -> u8 {
@@ -178,7 +202,15 @@ mod tests {
 
     #[test]
     fn the_help_names_every_exit_code() {
-        for code in [REFUSED, USAGE, FILES, INTERNAL, UNCONFIRMED, BROKEN_PIPE] {
+        for code in [
+            REFUSED,
+            USAGE,
+            FILES,
+            INTERNAL,
+            UNCONFIRMED,
+            MADE,
+            BROKEN_PIPE,
+        ] {
             assert!(HELP.contains(&format!("\n  {code} ")), "{code}");
         }
     }

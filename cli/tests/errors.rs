@@ -156,6 +156,81 @@ fn files_that_cannot_be_used_are_three() {
 }
 
 #[test]
+fn a_change_that_was_made_is_six_whatever_failed_after_it() {
+    let place = Place::with_key();
+    let shim = place.preloaded();
+    let run = |args: &[&str]| {
+        let mut command = place.command(args);
+        command
+            .env("LD_PRELOAD", &shim)
+            .env("KMSBOX_TEST_UNWRITABLE", "\"phase\":\"result\"")
+            .env("KMSBOX_AUDIT_LOG", place.path("audit"));
+        ended(command, b"")
+    };
+    let made = "KMS_ERR_AUDIT_FAILED (InternalFailure): The change was made, but ";
+    let changed = run(&["create-key"]);
+    assert_eq!(changed.code, 6, "{changed:?}");
+    assert!(changed.stderr.contains(made), "{}", changed.stderr);
+    let keys = place.json(&["list"]);
+    assert_eq!(keys["TotalCount"], 2);
+    let id = keys["Keys"][1]["KeyId"].as_str().unwrap();
+    assert!(changed.stderr.contains(id), "{}", changed.stderr);
+
+    let changed = run(&["create-key", "--count", "3", "--json"]);
+    assert_eq!(changed.code, 6, "{changed:?}");
+    let told: serde_json::Value = serde_json::from_str(&changed.stderr).unwrap();
+    assert_eq!(told["KeyId"], place.json(&["list"])["Keys"][2]["KeyId"]);
+
+    let changed = run(&["call", "Action=CreateKey"]);
+    assert_eq!(changed.code, 6, "{changed:?}");
+    let root_key = run(&["root-key", "add", "file:second.key", "--make"]);
+    assert_eq!(root_key.code, 6, "{root_key:?}");
+    place.ok(&["--root-key", &source(&place.path("second.key")), "verify"]);
+    // It is made although nothing can be shown of it.
+    for args in [
+        &["create-key"][..],
+        &["rotate", "alias/orders"],
+        &["disable", "alias/orders"],
+        &["enable", "alias/orders", "--json"],
+    ] {
+        let mut full = place.command(args);
+        let stdout = fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
+        let full = full.stdout(stdout).output().unwrap();
+        let said = String::from_utf8(full.stderr).unwrap();
+        assert_eq!(full.status.code(), Some(6), "{args:?}: {said}");
+        assert!(said.contains("The change was made, but "), "{said}");
+    }
+    // What changes nothing is refused as ever, and nothing of it is told.
+    for args in [&["list"][..], &["generate-data-key", "alias/orders"]] {
+        let refused = run(args);
+        assert_eq!(refused.code, 3, "{refused:?}");
+        assert!(!refused.stderr.contains("was made"), "{}", refused.stderr);
+        assert_eq!(refused.text(), "");
+    }
+}
+
+#[test]
+fn an_alias_that_cannot_be_made_does_not_hide_the_cmk() {
+    let place = Place::with_key();
+    let mut command = place.command(&["create-key", "--alias", "alias/new"]);
+    command
+        .env("LD_PRELOAD", place.preloaded())
+        .env("KMSBOX_TEST_UNWRITABLE", "\"action\":\"CreateAlias\"")
+        .env("KMSBOX_AUDIT_LOG", place.path("audit"));
+    let ended = ended(command, b"");
+    assert_eq!(ended.code, 6, "{ended:?}");
+    assert!(
+        ended.stderr.contains("the CMK has no alias"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(place.json(&["list"])["TotalCount"], 2);
+}
+
+#[test]
 fn nobody_to_confirm_is_five_and_changes_nothing() {
     let place = Place::with_key();
     place.ok(&["create-key", "--alias", "alias/second"]);

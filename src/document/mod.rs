@@ -32,7 +32,7 @@ pub struct Answer {
     pub document: Result<Text>,
     /// Whether it is the one or the other.
     pub outcome: Result<()>,
-    /// The CMK and version that the answer names.
+    /// The CMK and version that the answer names, or that a change was made on before it failed.
     pub key: Option<KeyUse>,
 }
 
@@ -92,7 +92,10 @@ pub fn perform(kms: &Kms, call: &Call, request: &[u8]) -> Answer {
             reply.fields.push(request_id);
             (reply.fields, Ok(()), reply.key)
         }
-        Err(error) => (error_fields(&error, request_id), Err(error), None),
+        Err(error) => {
+            let made = error.made();
+            (error_fields(&error, request_id), Err(error), made)
+        }
     };
     let node = Node::Object(fields);
     Answer {

@@ -140,9 +140,9 @@ status_table! {
     KeystoreIo = 404, "KEYSTORE_IO", "InternalFailure", 500,
         "The keystore could not be read or written.";
     AuditFailed = 405, "AUDIT_FAILED", "InternalFailure", 500,
-        "The audit log could not be written; nothing was released.";
+        "The audit log could not be written; nothing was released, and the message says if a change was made.";
     Clock = 406, "CLOCK", "InternalFailure", 500,
-        "The clock is behind the one believed last, or far ahead of it; nothing was purged.";
+        "The clock may be wrong: it is behind the one believed last, far ahead of it, or beyond the year 9999.";
     RootKey = 410, "ROOT_KEY", "InternalFailure", 500,
         "The root key opens no slot of the keystore: it is another key, or the slot is damaged.";
     RootKeySource = 411, "ROOT_KEY_SOURCE", "InternalFailure", 500,

@@ -22,16 +22,24 @@ const DONE: &str = "The request was performed, but there is no memory for its an
 ///               kms_document_free. NULL only after KMS_ERR_INVALID_ARGUMENT, a NULL request,
 ///               KMS_ERR_NO_MEMORY or KMS_ERR_INTERNAL.
 /// document_len  out: its length without the NUL.
-/// response      may be NULL; key_id and key_version_id are filled where the answer has them.
+/// response      may be NULL; key_id and key_version_id are filled where the answer has them, and where a
+///               change was made although the call failed.
 ///
 /// Every management operation goes through here: CreateKey, DescribeKey, ListKeys, CreateAlias,
 /// CreateKeyVersion, DisableKey, ScheduleKeyDeletion, TagResource, ImportKeyMaterial and all others that
 /// docs/api.md lists with their parameters; and Encrypt, Decrypt, ReEncrypt, GenerateDataKey and
 /// GenerateDataKeyWithoutPlaintext with Plaintext and CiphertextBlob in base64.
 ///
+/// Where a change is on disk and something fails after it (its result in the audit log:
+/// KMS_ERR_AUDIT_FAILED; the file system, so that it may not survive a power cut: KMS_ERR_KEYSTORE_IO), the
+/// message of response and document begins "The change was made, but". Do not repeat it; key_id names the
+/// CMK, also a new one. Any other failure has changed nothing, but that KMS_ERR_NO_MEMORY and
+/// KMS_ERR_INTERNAL do not tell: look before the change is repeated.
+///
 /// Returns KMS_OK or any status of the header; KMS_ERR_UNSUPPORTED_OPERATION for an action that is
-/// not offered. KMS_ERR_NO_MEMORY with a message that begins "The request was performed" is the one
-/// failure after which the request is done.
+/// not offered; KMS_ERR_CLOCK where the clock cannot be right: a deletion would come early, or the year
+/// is beyond 9999. KMS_ERR_NO_MEMORY with a message that begins "The request was performed" is the one
+/// failure of that status after which the request is done.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn kms_call(

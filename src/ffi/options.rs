@@ -126,9 +126,10 @@ pub unsafe extern "C" fn kms_options_set_root_key(
 /// line      JSON and a line feed; there is no NUL.
 /// line_len  its length, with the line feed.
 ///
-/// Returns 0 when the line is kept. Anything else makes the operation fail with
-/// KMS_ERR_AUDIT_FAILED. It is called by whichever thread performs an operation, by several at once,
-/// and must not call this library.
+/// Returns 0 when the line is kept. Anything else makes the operation fail with KMS_ERR_AUDIT_FAILED.
+/// Where it does so at the result of a change ("phase":"result" after an intent), the change is made,
+/// and error_message begins "The change was made, but". It is called by whichever thread performs an
+/// operation, by several at once, and must not call this library.
 ///
 /// It must return, on the stack that it was called on. It must not be left by longjmp, pthread_exit, a C++
 /// exception or a switch to another context: that ends the process, or leaves a lock of the library held

@@ -183,7 +183,7 @@ pub(super) fn place_new(path: &Path, bytes: &[u8]) -> Result<bool> {
     let mut temporary = Temporary::write(path, bytes, None)?;
     match temporary.name_new(path) {
         Ok(()) => {
-            sync(&parent, path).map_err(|error| made(&path.display().to_string(), error))?;
+            sync(&parent, path).map_err(may_not_last)?;
             Ok(true)
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
@@ -205,11 +205,14 @@ pub(super) fn replace(path: &Path, bytes: &[u8], _lock: &Lock) -> Result<Signatu
     let mut temporary = Temporary::write(path, bytes, Some(&old))?;
     fs::rename(&temporary.path, path).map_err(|error| failed("replace", path, &error))?;
     temporary.in_place = true;
-    let change_made = |error| made("The change", error);
-    sync(&parent, path).map_err(change_made)?;
+    sync(&parent, path).map_err(may_not_last)?;
     let written = temporary.file.metadata();
-    let written = written.map_err(|error| change_made(failed("look at", path, &error)))?;
+    let written = written.map_err(|error| may_not_last(failed("look at", path, &error)))?;
     Ok(Signature::from_metadata(&written))
+}
+
+fn may_not_last(error: Error) -> Error {
+    error.after_the_change("may not survive a power cut")
 }
 
 /// The right to write, shared between processes by `flock` on a file beside the keystore.
@@ -361,7 +364,7 @@ fn sweep(keystore: &Path) {
 fn after(old: &Metadata) -> SystemTime {
     let now = SystemTime::now();
     match old.modified() {
-        Ok(old) if now <= old => old + Duration::from_nanos(1),
+        Ok(old) if now <= old => old.checked_add(Duration::from_nanos(1)).unwrap_or(now),
         _ => now,
     }
 }
@@ -389,16 +392,6 @@ fn refuse_writable_by_others(path: &Path, metadata: &Metadata) -> Result<()> {
             path.display()
         ),
     ))
-}
-
-fn made(what: &str, error: Error) -> Error {
-    Error::with(
-        error.status(),
-        format!(
-            "{what} was made, but may not survive a power cut. {}",
-            error.message()
-        ),
-    )
 }
 
 fn sync(parent: &File, path: &Path) -> Result<()> {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::keys::ALL;
 use crate::confirm::confirm;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::naming;
 use crate::open::{Access, Global};
 use crate::output;
@@ -109,16 +109,17 @@ impl Set {
             Some(_) => kms.update_alias(&call, &id, &self.alias)?,
             None => kms.create_alias(&call, &id, &self.alias)?,
         }
-        if global.json {
-            return output::json(&json!({
-                "AliasName": self.alias, "KeyId": id, "PreviousKeyId": old,
-            }));
-        }
-        let moved = match old {
-            Some(old) if old != id => format!(" (before: {old})"),
+        let moved = match &old {
+            Some(old) if *old != id => format!(" (before: {old})"),
             _ => String::new(),
         };
-        output::line(format_args!("{} stands for {id}{moved}.", self.alias))
+        match global.json {
+            true => output::json(&json!({
+                "AliasName": self.alias, "KeyId": id, "PreviousKeyId": old,
+            })),
+            false => output::line(format_args!("{} stands for {id}{moved}.", self.alias)),
+        }
+        .map_err(Failure::after_the_change)
     }
 }
 
@@ -138,10 +139,11 @@ impl Delete {
         );
         confirm(global.yes, &question)?;
         kms.delete_alias(&call, &self.alias)?;
-        if global.json {
-            return output::json(&json!({"AliasName": self.alias}));
+        match global.json {
+            true => output::json(&json!({"AliasName": self.alias})),
+            false => output::line(format_args!("{} is deleted.", self.alias)),
         }
-        output::line(format_args!("{} is deleted.", self.alias))
+        .map_err(Failure::after_the_change)
     }
 }
 

@@ -10,7 +10,7 @@ use kmsbox::kms::{NewKey, PageOf};
 use kmsbox::request_id::Call;
 use serde_json::{Map, Value, json};
 
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::naming::{self, KeyArg};
 use crate::open::{Access, Global};
 use crate::output;
@@ -94,20 +94,40 @@ impl CreateKey {
             }
         }
         let count = usize::try_from(self.count.unwrap_or(1)).unwrap_or(usize::MAX);
-        let keys = kms.create_keys(&call, &new, count)?;
+        let keys = kms.create_keys(&call, &new, count).inspect_err(|error| {
+            if !global.json {
+                name_what_was_made(error, count);
+            }
+        })?;
         let mut aliases = Vec::new();
         if let (Some(alias), Some(key)) = (self.alias, keys.first()) {
             let id = key.key_id.to_string();
             kms.create_alias(&Call::default(), &id, &alias)
-                .inspect_err(|_| output::note(format_args!("kmsbox: made the CMK {id}, but:")))?;
+                .inspect_err(|_| output::note(format_args!("kmsbox: made the CMK {id}, but:")))
+                .map_err(|error| match error.is_after_the_change() {
+                    true => error,
+                    false => error.after_the_change("the CMK has no alias"),
+                })?;
             aliases.push(alias);
         }
-        if global.json {
-            let keys: Vec<_> = keys.iter().map(|key| about(key, &aliases)).collect();
-            return output::json(&json!({"Keys": keys}));
-        }
         let ids: String = keys.iter().map(|key| format!("{}\n", key.key_id)).collect();
-        output::text(ids)
+        let keys: Vec<_> = keys.iter().map(|key| about(key, &aliases)).collect();
+        match global.json {
+            true => output::json(&json!({"Keys": keys})),
+            false => output::text(ids),
+        }
+        .map_err(Failure::after_the_change)
+    }
+}
+
+/// Says which CMKs there are although something failed after they were made.
+fn name_what_was_made(error: &kmsbox::error::Error, count: usize) {
+    if let Some(first) = error.made() {
+        let id = first.key_id;
+        output::note(match count {
+            1 => format!("kmsbox: made the CMK {id}, but:"),
+            _ => format!("kmsbox: made {count} CMKs, the first of which is {id}, but:"),
+        });
     }
 }
 

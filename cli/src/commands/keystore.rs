@@ -80,10 +80,11 @@ impl Init {
         }
         drop(opened?);
         let shown = path.display().to_string();
-        if global.json {
-            return output::json(&json!({"Keystore": shown, "KeystoreId": id}));
+        match global.json {
+            true => output::json(&json!({"Keystore": shown, "KeystoreId": id})),
+            false => output::line(format_args!("Made the keystore {shown}; its id is {id}.")),
         }
-        output::line(format_args!("Made the keystore {shown}; its id is {id}."))
+        .map_err(Failure::after_the_change)
     }
 }
 

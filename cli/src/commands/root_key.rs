@@ -130,10 +130,11 @@ impl Add {
             Status::InvalidOption => Failure::Refused(error),
             _ => error.into(),
         })?;
-        if global.json {
-            return output::json(&json!({"SlotId": slot.to_string()}));
+        match global.json {
+            true => output::json(&json!({"SlotId": slot.to_string()})),
+            false => output::line(format_args!("Added the root key in the slot {slot}.")),
         }
-        output::line(format_args!("Added the root key in the slot {slot}."))
+        .map_err(Failure::after_the_change)
     }
 }
 
@@ -202,6 +203,11 @@ impl Retire {
             Some(slot) if !self.reseal => kms.retire_root_key(&call, slot, &present)?,
             _ => kms.reseal(&call, slot, &present)?,
         }
+        self.show(global, &kms, slot)
+            .map_err(Failure::after_the_change)
+    }
+
+    fn show(&self, global: &Global, kms: &Kms, slot: Option<uuid::Uuid>) -> Result<()> {
         let left = kms.root_keys(None)?.len();
         if global.json {
             return output::json(&json!({

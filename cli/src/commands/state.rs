@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::keys::{about, interval};
 use crate::confirm::confirm;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::naming::{self, KeyArg};
 use crate::open::{Access, Global};
 use crate::{output, table};
@@ -51,16 +51,16 @@ impl Rotate {
             return show(global, &kms, &id, said);
         }
         let (key, version) = kms.create_key_version(&Call::default(), &id)?;
-        let version = version.key_version_id.to_string();
-        if global.json {
-            return output::json(&json!({
-                "KeyId": id, "KeyVersionId": version, "VersionCount": key.versions.len(),
-            }));
+        let (version, count) = (version.key_version_id.to_string(), key.versions.len());
+        match global.json {
+            true => output::json(&json!({
+                "KeyId": id, "KeyVersionId": version, "VersionCount": count,
+            })),
+            false => output::line(format_args!(
+                "The CMK {id} wraps under its new version {version}; it has {count} versions."
+            )),
         }
-        output::line(format_args!(
-            "The CMK {id} wraps under its new version {version}; it has {} versions.",
-            key.versions.len()
-        ))
+        .map_err(Failure::after_the_change)
     }
 }
 
@@ -131,8 +131,7 @@ impl ScheduleDeletion {
             .usage(Some(&id))?
             .iter()
             .filter_map(|v| v.used)
-            .map(|u| u.0)
-            .sum();
+            .fold(0, |sum, (unwraps, _)| sum.saturating_add(unwraps));
         let question = format!(
             "The CMK {id}{} will serve for nothing from now on; after {} days it is gone with its {} \
              version(s), and no blob under it opens again. It has unwrapped at least {unwraps} time(s).",
@@ -223,7 +222,8 @@ file with the next change to the keystore, or with this. Backups, snapshots
 and freed blocks of the disk still have them.
 
 Nothing is purged while the clock is behind the one believed last or more than
-30 days ahead of it, since a wrong clock could end a window too early.
+30 days ahead of it, since a wrong clock could end a window too early. For the
+same reason no deletion is scheduled while it is more than a day behind.
 
 Examples:
   kmsbox purge
@@ -279,6 +279,10 @@ fn change(
 
 /// Shows how a CMK stands after a change.
 pub fn show(global: &Global, kms: &Kms, id: &str, said: &str) -> Result<()> {
+    try_to_show(global, kms, id, said).map_err(Failure::after_the_change)
+}
+
+fn try_to_show(global: &Global, kms: &Kms, id: &str, said: &str) -> Result<()> {
     if !global.json {
         return output::line(format_args!("The CMK {id} {said}."));
     }

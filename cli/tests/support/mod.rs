@@ -101,6 +101,22 @@ impl Place {
         command
     }
 
+    /// A library that gives the command another world where it is preloaded.
+    pub fn preloaded(&self) -> PathBuf {
+        let shim = self.path("preloaded.so");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/c/preloaded.c");
+        let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
+        let mut words = compiler.split_whitespace();
+        let compiled = Command::new(words.next().unwrap())
+            .args(words)
+            .args(["-shared", "-fPIC", "-o"])
+            .args([&shim, &source])
+            .arg("-ldl")
+            .status();
+        assert!(compiled.unwrap().success());
+        shim
+    }
+
     pub fn run(&self, args: &[&str]) -> Ended {
         ended(self.command(args), b"")
     }
