@@ -6,25 +6,36 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// Seconds since 1970 in UTC, written as `2026-11-21T18:30:00Z`.
+use crate::error::{Error, Result, Status};
+
+/// The last second of the year 9999, which is the last that can be written.
+const LAST: u64 = 253_402_300_799;
+
+/// Seconds since 1970 in UTC, written as `2026-11-21T18:30:00Z`. What lies outside the years 1970 to 9999
+/// is the first or the last second of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(u64);
 
 impl Timestamp {
     /// The time by the system's clock.
     pub fn now() -> Self {
-        Timestamp(
-            SystemTime::now()
-                .duration_since(SystemTime::UNIX_EPOCH)
-                .map_or(0, |since| since.as_secs()),
-        )
+        Self::from_seconds(system_seconds())
     }
-}
 
-impl Timestamp {
+    /// The same for what is to be kept: refused where the clock is beyond the year 9999.
+    pub fn to_be_kept() -> Result<Self> {
+        match system_seconds() {
+            seconds @ ..=LAST => Ok(Timestamp(seconds)),
+            _ => Err(Error::constant(
+                Status::Clock,
+                "The clock of this machine is beyond the year 9999; nothing was changed.",
+            )),
+        }
+    }
+
     /// So many seconds later.
     pub const fn plus(self, seconds: u64) -> Self {
-        Timestamp(self.0.saturating_add(seconds))
+        Self::from_seconds(self.0.saturating_add(seconds))
     }
 
     /// Seconds since `earlier`; negative where that is later.
@@ -40,8 +51,14 @@ impl Timestamp {
 
     /// The time so many seconds after 1970.
     pub const fn from_seconds(seconds: u64) -> Self {
-        Timestamp(seconds)
+        Timestamp(if seconds < LAST { seconds } else { LAST })
     }
+}
+
+fn system_seconds() -> u64 {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }
 
 impl fmt::Display for Timestamp {
@@ -78,5 +95,20 @@ mod tests {
         let time: Timestamp = serde_json::from_str(text).unwrap();
         assert_eq!(time, Timestamp(1_458_902_560));
         assert_eq!(serde_json::to_string(&time).unwrap(), text);
+    }
+
+    #[test]
+    fn no_time_is_after_the_year_9999() {
+        let last = "9999-12-31T23:59:59Z";
+        for time in [
+            Timestamp::from_seconds(u64::MAX),
+            Timestamp::from_seconds(LAST + 1),
+            Timestamp::from_seconds(LAST).plus(1),
+            Timestamp::now().plus(u64::MAX),
+        ] {
+            assert_eq!(time.to_string(), last);
+        }
+        assert_eq!(Timestamp(LAST - 1).plus(1).to_string(), last);
+        assert!(serde_json::from_str::<Timestamp>("\"9999-12-31T23:59:59Z\"").is_ok());
     }
 }

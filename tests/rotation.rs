@@ -251,6 +251,34 @@ fn the_policy_can_change() {
 }
 
 #[test]
+fn a_date_beyond_the_interval_is_not_believed() {
+    let place = Place::new();
+    let service = place.open(&[]);
+    let key = service.create_key(&INTERVAL);
+    let id = parse_id(&key).unwrap();
+    let far = Timestamp::now().plus(3650 * DAY);
+    // While the clock is behind, the date may be right; where it is not, the CMK rotates.
+    for (clock, versions) in [(Timestamp::now().plus(DAY), 1), (ago(DAY), 2)] {
+        place.edit(|draft| {
+            draft.state.clock = clock;
+            draft
+                .state
+                .key_mut(id)
+                .unwrap()
+                .rotation
+                .as_mut()
+                .unwrap()
+                .next = far;
+        });
+        let next = string(&service.describe(&key)["NextRotationDate"]);
+        assert!(next <= Timestamp::now().plus(7 * DAY).to_string(), "{next}");
+        service.data_key(&key);
+        service.data_key(&key);
+        assert_eq!(service.versions(&key).len(), versions);
+    }
+}
+
+#[test]
 fn ten_thousand_versions() {
     let place = Place::new();
     let service = place.open(&[]);

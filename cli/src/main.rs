@@ -29,9 +29,11 @@ mod progress;
 mod secret_out;
 mod table;
 
+use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
+use kmsbox::error::{Error, Status};
 
 fn main() -> ExitCode {
     let command = args::with_groups(args::Cli::command());
@@ -41,7 +43,10 @@ fn main() -> ExitCode {
     match parsed {
         Ok(cli) => {
             let json = cli.global.json;
-            match commands::run(cli) {
+            // Nobody is shown a backtrace: it says nothing that an operator could act on.
+            panic::set_hook(Box::new(|_| {}));
+            let ended = panic::catch_unwind(AssertUnwindSafe(|| commands::run(cli)));
+            match ended.unwrap_or_else(|_| Err(Error::new(Status::Internal).into())) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(failure) => failure.report(json),
             }

@@ -191,7 +191,7 @@ fn about(key: &Key, description: String, shown: Shown) -> Reply {
                 "RotationInterval",
                 Node::text(format!("{}s", rotation.interval_seconds)),
             ),
-            ("NextRotationDate", date(Some(rotation.next))),
+            ("NextRotationDate", date(key.next_rotation())),
         ]));
     }
     fields.extend(named([

@@ -17,6 +17,7 @@ use super::state::State;
 use super::store_key::{KeyBytes, Seal, StoreKey};
 use super::view::View;
 use super::{Change, Draft, Keystore, Patience, usage};
+use crate::clock::Timestamp;
 use crate::error::{Error, Result, Status};
 use crate::options::Options;
 use crate::random;
@@ -247,7 +248,7 @@ impl SealedFile {
         self.catch_up(place, !same)?;
         let old = self.loaded.load();
         let mut header = old.header.clone();
-        header.epoch += 1;
+        header.epoch = next_epoch(header.epoch)?;
         let mut draft = Draft {
             state: old.view.state().copied()?,
             store_key: Arc::clone(old.view.store_key()),
@@ -258,6 +259,7 @@ impl SealedFile {
         // A wrong clock keeps what is gone for another time; `purge` tells of it.
         let _ = draft.purge(false);
         change.edit(&mut draft)?;
+        draft.state.written = Timestamp::to_be_kept()?;
         if let Some(slots) = &draft.root_keys {
             header.slots = slots.clone();
         }
@@ -458,8 +460,16 @@ fn empty(keystore_id: Option<Uuid>, root: &RootKey, arena: &Arc<Arena>) -> Resul
         slots: Slots::new(keystore_id, root, &bytes)?,
     };
     let store_key = StoreKey::new(keystore_id, &bytes, arena)?;
+    Timestamp::to_be_kept()?;
     let (file, _) = format::encode(&header, &State::default(), &store_key)?;
     Ok(file)
+}
+
+fn next_epoch(epoch: u64) -> Result<u64> {
+    epoch.checked_add(1).ok_or(Error::constant(
+        Status::LimitExceeded,
+        "The keystore's epoch is the last there is: it cannot be changed any more.",
+    ))
 }
 
 /// Sleeps before the next try for the lock, or gives up. Nothing is held meanwhile, so that forks

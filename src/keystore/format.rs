@@ -117,7 +117,7 @@ pub(super) fn encode(header: &Header, state: &State, key: &StoreKey) -> Result<(
         format: FORMAT,
         keystore_id: header.keystore_id,
         epoch: header.epoch,
-        written: Timestamp::now(),
+        written: state.written,
         clock: state.clock,
         slots: &header.slots,
         keys: &state.keys,
@@ -191,6 +191,7 @@ impl Unverified<'_> {
             keys: items(self.outer.keys)?,
             aliases: items(self.outer.aliases)?,
             clock: self.outer.clock.unwrap_or(self.outer.written),
+            written: self.outer.written,
         })
     }
 }

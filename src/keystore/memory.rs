@@ -12,6 +12,7 @@ use super::state::State;
 use super::store_key::{KeyBytes, StoreKey};
 use super::view::View;
 use super::{Change, Draft, Keystore, Patience};
+use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::random;
 use crate::secret::{Arena, fork};
@@ -73,6 +74,7 @@ impl Keystore for Memory {
         // A wrong clock keeps what is gone for another time.
         let _ = draft.purge(false);
         change.edit(&mut draft)?;
+        draft.state.written = Timestamp::to_be_kept()?;
         change.intend(&draft)?;
         let view = View::new(draft.state, draft.store_key, draft.epoch, None, None)?;
         self.view.store(Arc::new(view));

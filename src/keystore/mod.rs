@@ -3,6 +3,7 @@
 //! ```text
 //! view       what a client sees at one moment: the state, indexed
 //! state      what is kept: CMKs, versions, aliases
+//! deletion   which clock ends deletion windows
 //! store_key  the key that seals what is kept
 //! root_keys  the store key, sealed under one to four root keys
 //! format     state and slots as the bytes of the file
@@ -18,6 +19,7 @@
 
 pub mod backup;
 mod counter;
+mod deletion;
 mod disk;
 pub mod expanded;
 pub mod file;
@@ -29,6 +31,9 @@ pub mod state;
 pub mod store_key;
 pub mod usage;
 pub mod view;
+
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 use std::sync::Arc;

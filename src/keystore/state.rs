@@ -15,12 +15,7 @@ use crate::allocation;
 use crate::clock::Timestamp;
 use crate::envelope::WrappingKey;
 use crate::error::{Error, Result, Status};
-use crate::maps::HashSet;
 use crate::secret::Secret;
-
-/// How far the clock may be ahead of the one believed last for a purge to believe it: 30 days, in
-/// seconds.
-const CLOCK_AHEAD_MAX: i64 = 30 * 24 * 60 * 60;
 
 /// CMKs and aliases, each in order of creation.
 pub struct State {
@@ -30,6 +25,8 @@ pub struct State {
     pub aliases: Vec<Arc<Alias>>,
     /// The clock believed last: deletion is judged by it.
     pub clock: Timestamp,
+    /// The clock at the last write, believed or not.
+    pub written: Timestamp,
 }
 
 /// A customer master key.
@@ -173,10 +170,12 @@ pub struct Alias {
 
 impl Default for State {
     fn default() -> Self {
+        let now = Timestamp::now();
         State {
             keys: Vec::new(),
             aliases: Vec::new(),
-            clock: Timestamp::now(),
+            clock: now,
+            written: now,
         }
     }
 }
@@ -212,58 +211,6 @@ impl State {
             .map(Arc::as_ref)
             .find(|alias| alias.alias == name)
     }
-
-    /// CMKs whose deletion window has ended, but that still stand in the file.
-    pub fn gone(&self) -> impl Iterator<Item = &Key> {
-        self.keys
-            .iter()
-            .map(Arc::as_ref)
-            .filter(|key| key.is_gone())
-    }
-
-    /// Drops the CMKs that are gone, if the clock can be believed.
-    ///
-    /// A clock that is behind the one believed last, or far ahead of it, may be wrong; what it would
-    /// delete cannot be had back. The error names it; `confirmed` believes it all the same. What is not
-    /// believed leaves the clock as it was, so that the next write does not believe it either.
-    pub fn purge(&mut self, confirmed: bool) -> Result<Vec<Uuid>> {
-        let now = Timestamp::now();
-        let mut gone = allocation::room(self.gone().count())?;
-        gone.extend(self.gone().map(|key| key.key_id));
-        if confirmed || self.believes(now) {
-            self.clock = now;
-            self.drop_keys(&gone)?;
-            return Ok(gone);
-        }
-        if gone.is_empty() {
-            return Ok(gone);
-        }
-        Err(Error::with(
-            Status::Clock,
-            format!(
-                "The clock says {now}, and the clock believed last said {}: nothing is purged until \
-                 this is confirmed.",
-                self.clock
-            ),
-        ))
-    }
-
-    /// Whether the clock may go on to `now`. Where nothing waits for its deletion any jump ahead will
-    /// do: a keystore at rest must not get stuck, and nothing can be lost by it.
-    fn believes(&self, now: Timestamp) -> bool {
-        let ahead = now.since(self.clock);
-        let far = ahead > CLOCK_AHEAD_MAX && self.keys.iter().any(|key| key.delete_date.is_some());
-        ahead >= 0 && !far
-    }
-
-    fn drop_keys(&mut self, gone: &[Uuid]) -> Result<()> {
-        let mut ids = HashSet::<&Uuid>::new();
-        ids.try_reserve(gone.len())?;
-        ids.extend(gone);
-        self.keys.retain(|key| !ids.contains(&key.key_id));
-        self.aliases.retain(|alias| !ids.contains(&alias.key_id));
-        Ok(())
-    }
 }
 
 impl Key {
@@ -284,9 +231,22 @@ impl Key {
         self.delete_date.is_some_and(is_past)
     }
 
-    /// Whether it should get a new version now.
-    pub fn is_rotation_due(&self) -> bool {
-        self.rotation.is_some_and(|rotation| is_past(rotation.next))
+    /// Whether it should get a new version now. `believed` is the clock of [`State`].
+    pub fn is_rotation_due(&self, believed: Timestamp) -> bool {
+        let Some(rotation) = self.rotation else {
+            return false;
+        };
+        let now = Timestamp::now();
+        // A date beyond the interval was set by a clock that was ahead, unless this one is behind.
+        let is_wrong = rotation.next > now.plus(rotation.interval_seconds) && now >= believed;
+        rotation.next <= now || is_wrong
+    }
+
+    /// When it gets a new version by itself, as far as that can be believed.
+    pub fn next_rotation(&self) -> Option<Timestamp> {
+        let latest = |rotation: Rotation| Timestamp::now().plus(rotation.interval_seconds);
+        self.rotation
+            .map(|rotation| rotation.next.min(latest(rotation)))
     }
 
     /// Refuses a CMK that may not be used for cryptography.

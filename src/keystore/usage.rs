@@ -74,7 +74,7 @@ pub fn read(keystore: &Path) -> Result<HashMap<Uuid, Used>> {
     let _gate = fork::enter();
     let path = path_beside(keystore);
     match open(keystore, &path, OpenOptions::new().read(true)).and_then(|file| read_whole(&file)) {
-        Ok(text) => Ok(add_up(&text)),
+        Ok(text) => Ok(add_up(&text, Timestamp::now())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(HashMap::default()),
         Err(error) => Err(Error::with(
             Status::KeystoreIo,
@@ -101,7 +101,9 @@ fn add_up_in_place(keystore: &Path, path: &Path) -> io::Result<()> {
         // Another process has just done it.
         return Ok(());
     }
-    let mut sums: Vec<Used> = add_up(&read_whole(&file)?).into_values().collect();
+    let mut sums: Vec<Used> = add_up(&read_whole(&file)?, Timestamp::now())
+        .into_values()
+        .collect();
     sums.sort_by_key(|used| used.key_version_id);
     let mut fresh = path.as_os_str().to_owned();
     fresh.push(".new");
@@ -159,7 +161,8 @@ fn lines(counted: &[Used]) -> Vec<u8> {
     text
 }
 
-fn add_up(text: &[u8]) -> HashMap<Uuid, Used> {
+/// A time after `now` was written by a clock that was ahead: it counts only where there is no other.
+fn add_up(text: &[u8], now: Timestamp) -> HashMap<Uuid, Used> {
     let mut sums: HashMap<Uuid, Used> = HashMap::default();
     let lines = text.split(|byte| *byte == b'\n');
     let lines = lines.filter(|line| !line.is_empty());
@@ -167,7 +170,10 @@ fn add_up(text: &[u8]) -> HashMap<Uuid, Used> {
         sums.entry(used.key_version_id)
             .and_modify(|sum| {
                 sum.unwraps = sum.unwraps.saturating_add(used.unwraps);
-                sum.last = sum.last.max(used.last);
+                sum.last = [sum.last, used.last]
+                    .into_iter()
+                    .max_by_key(|last| (*last <= now, *last))
+                    .unwrap_or(used.last);
             })
             .or_insert(used);
     }
@@ -193,11 +199,12 @@ mod tests {
             b"{\"key_version",
             b"\nnonsense\n",
             &line(4, 10),
+            &line(1, 30),
         ]
         .concat();
-        let sums = add_up(&text);
+        let sums = add_up(&text, Timestamp::from_seconds(25));
         assert_eq!(sums.len(), 1);
-        assert_eq!(sums[&version].unwraps, 7);
+        assert_eq!(sums[&version].unwraps, 8);
         assert_eq!(sums[&version].last, Timestamp::from_seconds(20));
     }
 }

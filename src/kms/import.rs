@@ -60,7 +60,7 @@ impl Kms {
             .map_err(|_| Error::with(Status::Internal, "The RSA key could not be encoded."))?
             .into_vec();
         let private = private.to_pkcs8_der().map_err(internal)?;
-        let expires = Timestamp::now().plus(TOKEN_LIFE);
+        let expires = Timestamp::to_be_kept()?.plus(TOKEN_LIFE);
         let view = self.keystore.loaded();
         let sealed = view.store_key().seal_bytes(
             &token_aad(view.store_key(), id, expires),
@@ -176,7 +176,9 @@ fn open_material(
     let private = store_key
         .open_bytes(&token_aad(store_key, key_id, expires), sealed)
         .ok_or_else(invalid_token)?;
-    if expires <= Timestamp::now() {
+    let now = Timestamp::now();
+    // One that lives longer than any was made by a clock that was ahead.
+    if expires <= now || expires > now.plus(TOKEN_LIFE) {
         return Err(Error::new(Status::ExpiredImportToken));
     }
     let private = RsaPrivateKey::from_pkcs8_der(&private).map_err(|_| invalid_token())?;

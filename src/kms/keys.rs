@@ -134,8 +134,11 @@ impl Kms {
                 "It is not within 7 and 366.",
             ));
         }
-        let delete_date = Timestamp::now().plus(days * DAY);
-        self.change_key(call, Action::ScheduleKeyDeletion, key_id, |key| {
+        let action = Action::ScheduleKeyDeletion;
+        let event = Event::on(action, key_id);
+        self.change(call, &event, Patience::Configured, |draft| {
+            let id = self.permit_change(action, draft, KeyName::parse(key_id).id())?;
+            let key = draft.state.key_mut(id)?;
             if key.state() == KeyState::PendingDeletion {
                 return Err(Error::new(Status::State));
             }
@@ -145,9 +148,11 @@ impl Kms {
                     "Keystate modified failed: deletion protection is on.",
                 ));
             }
+            let delete_date = draft.state.begin_window()?.plus(days * DAY);
+            let key = draft.state.key_mut(id)?;
             key.put_in = KeyState::PendingDeletion;
             key.delete_date = Some(delete_date);
-            Ok(delete_date)
+            Ok((delete_date, Some(KeyUse::of(key))))
         })
     }
 

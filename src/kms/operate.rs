@@ -256,7 +256,7 @@ fn tell(key: &Key, version: &Version, sums: &HashMap<Uuid, Used>) -> VersionUsag
         created: version.created,
         used: sums
             .get(&version.key_version_id)
-            .map(|used| (used.unwraps, used.last)),
+            .map(|used| (used.unwraps, used.last.min(Timestamp::now()))),
     }
 }
 

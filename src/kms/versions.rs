@@ -81,6 +81,8 @@ impl Kms {
             key.usable()?;
             made_here(key)?;
             let last = key.primary().map_or(key.created, |primary| primary.created);
+            // A version that was made by a clock that was ahead must not put off the next one.
+            let last = last.min(Timestamp::now());
             key.rotation = interval.map(|interval_seconds| Rotation {
                 interval_seconds,
                 next: last.plus(interval_seconds),
@@ -122,9 +124,10 @@ impl Kms {
             // An alias that the permission names may have moved since.
             self.permit_change(Action::CreateKeyVersion, draft, Ok(key_id))?;
             let store_key = Arc::clone(&draft.store_key);
+            let believed = draft.state.clock;
             let key = draft.state.key_mut(key_id)?;
             key.usable()?;
-            if !key.is_rotation_due() {
+            if !key.is_rotation_due(believed) {
                 // Another process was faster.
                 return Err(Error::new(Status::State));
             }

@@ -189,7 +189,8 @@ fn in_words(key: &Key, aliases: &[String]) -> String {
             key.rotation
                 .map_or("on demand only".to_owned(), |rotation| {
                     let every = days(rotation.interval_seconds);
-                    format!("every {every}, next {}", rotation.next)
+                    let next = key.next_rotation().unwrap_or(rotation.next);
+                    format!("every {every}, next {next}")
                 }),
         ),
         (
@@ -245,7 +246,10 @@ pub fn about(key: &Key, aliases: &[String]) -> Value {
             "RotationInterval",
             format!("{}s", rotation.interval_seconds).into(),
         );
-        put("NextRotationDate", date(rotation.next));
+        put(
+            "NextRotationDate",
+            key.next_rotation().map_or(Value::Null, date),
+        );
     }
     if let Some(delete_date) = key.delete_date {
         put("DeleteDate", date(delete_date));
