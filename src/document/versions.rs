@@ -6,13 +6,12 @@ use uuid::Uuid;
 use super::Reply;
 use super::request::Request;
 use crate::error::{Error, Result};
+use crate::keystore::sound::ROTATION_INTERVAL;
 use crate::keystore::state::Version;
 use crate::kms::{KeyUse, Kms};
 use crate::request_id::Call;
 use crate::tree::{Node, object};
 
-/// How long the interval of automatic rotation may be, in days.
-const INTERVAL_DAYS: std::ops::RangeInclusive<u64> = 7..=730;
 const DAY: u64 = 24 * 60 * 60;
 
 pub(super) fn create_key_version(kms: &Kms, call: &Call, request: &Request) -> Result<Reply> {
@@ -75,9 +74,7 @@ pub(super) fn rotation_interval(request: &Request) -> Result<u64> {
     }
     let seconds = digits.parse::<u64>().ok().and_then(|n| n.checked_mul(unit));
     seconds
-        .filter(|seconds| {
-            (INTERVAL_DAYS.start() * DAY..=INTERVAL_DAYS.end() * DAY).contains(seconds)
-        })
+        .filter(|seconds| ROTATION_INTERVAL.contains(seconds))
         .ok_or_else(refuse)
 }
 

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::layout::Layout;
 use super::root_keys::Slots;
+use super::sound;
 use super::state::{Alias, Key, State, id};
 use super::store_key::{KEYSTORE_LABEL, Seal, StoreKey};
 use crate::allocation;
@@ -187,12 +188,14 @@ impl Unverified<'_> {
         let sealed = &labelled[..labelled.len() - CLOSING_LEN];
         key.verify(sealed, &self.seal)
             .map_err(|Invalid| tampered())?;
-        Ok(State {
+        let state = State {
             keys: items(self.outer.keys)?,
             aliases: items(self.outer.aliases)?,
             clock: self.outer.clock.unwrap_or(self.outer.written),
             written: self.outer.written,
-        })
+        };
+        sound::check(&state)?;
+        Ok(state)
     }
 }
 

@@ -4,6 +4,7 @@
 //! view       what a client sees at one moment: the state, indexed
 //! state      what is kept: CMKs, versions, aliases
 //! deletion   which clock ends deletion windows
+//! sound      what may be kept at all
 //! store_key  the key that seals what is kept
 //! root_keys  the store key, sealed under one to four root keys
 //! format     state and slots as the bytes of the file
@@ -27,6 +28,7 @@ mod format;
 mod layout;
 pub mod memory;
 pub mod root_keys;
+pub mod sound;
 pub mod state;
 pub mod store_key;
 pub mod usage;

@@ -10,15 +10,11 @@ use crate::action::Action;
 use crate::audit::Event;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, Status};
-use crate::key_name::{ALIAS_PREFIX, KeyName};
+use crate::key_name::KeyName;
 use crate::keystore::Patience;
+use crate::keystore::sound;
 use crate::keystore::state::{Alias, KeyState, State};
 use crate::request_id::Call;
-
-/// The most characters of an alias after its prefix.
-const ALIAS_MAX: usize = 255;
-/// Aliases that the service keeps for itself.
-const RESERVED: &str = "alias/acs";
 
 impl Kms {
     /// CreateAlias.
@@ -131,21 +127,7 @@ fn exists(state: &State, alias: &Alias) -> Error {
 }
 
 fn check_alias(alias: &str) -> Result<()> {
-    let refuse = |why| Err(Error::invalid_parameter("AliasName", why));
-    let Some(name) = alias.strip_prefix(ALIAS_PREFIX) else {
-        return refuse("It does not begin with \"alias/\".");
-    };
-    if name.is_empty() || name.chars().count() > ALIAS_MAX {
-        return refuse("After \"alias/\" it has not 1 to 255 characters.");
-    }
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-/".contains(&byte);
-    if !name.bytes().all(allowed) {
-        return refuse("It has other characters than letters, digits, \"_\", \"-\" and \"/\".");
-    }
-    if alias.starts_with(RESERVED) {
-        return refuse("What begins with \"alias/acs\" is reserved.");
-    }
-    Ok(())
+    sound::alias(alias).map_err(|why| Error::invalid_parameter("AliasName", why))
 }
 
 #[cfg(test)]

@@ -13,14 +13,13 @@ use crate::audit::Event;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, Status};
 use crate::key_name::KeyName;
+use crate::keystore::sound;
 use crate::keystore::state::{Key, KeyState, Origin, Rotation, Tag, Version};
 use crate::keystore::view::View;
 use crate::keystore::{Draft, Patience};
 use crate::random;
 use crate::request_id::Call;
 
-/// The most characters of a description.
-const DESCRIPTION_MAX: usize = 8192;
 /// How long a deletion window may be, in days.
 const WINDOW_DAYS: std::ops::RangeInclusive<u64> = 7..=366;
 const DAY: u64 = 24 * 60 * 60;
@@ -349,13 +348,7 @@ pub(super) fn not_pending_deletion(key: &Key) -> Result<()> {
 }
 
 fn check_description(name: &str, description: &str) -> Result<()> {
-    if description.chars().count() > DESCRIPTION_MAX {
-        return Err(Error::invalid_parameter(
-            name,
-            "It is longer than 8192 characters.",
-        ));
-    }
-    Ok(())
+    sound::description(description).map_err(|why| Error::invalid_parameter(name, why))
 }
 
 impl Filter {

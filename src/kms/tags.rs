@@ -7,15 +7,9 @@ use super::Kms;
 use super::keys::not_pending_deletion;
 use crate::action::Action;
 use crate::error::{Error, Result, Status};
+use crate::keystore::sound;
 use crate::keystore::state::Tag;
 use crate::request_id::Call;
-
-/// The most tags of a CMK.
-const TAGS_MAX: usize = 20;
-/// The most characters of a tag's name.
-const NAME_MAX: usize = 128;
-/// The most characters of a tag's value.
-const VALUE_MAX: usize = 256;
 
 impl Kms {
     /// TagResource: adds tags, or gives known ones another value.
@@ -29,7 +23,7 @@ impl Kms {
                     None => key.tags.push(tag.clone()),
                 }
             }
-            if key.tags.len() > TAGS_MAX {
+            if key.tags.len() > sound::TAGS_MAX {
                 return Err(Error::new(Status::LimitExceeded));
             }
             Ok(())
@@ -55,20 +49,5 @@ impl Kms {
 
 /// Refuses what cannot be the tags of a CMK.
 pub(super) fn check(tags: &[Tag]) -> Result<()> {
-    let refuse = |why| Err(Error::invalid_parameter("Tags", why));
-    if tags.len() > TAGS_MAX {
-        return refuse("There are more than 20.");
-    }
-    for (index, tag) in tags.iter().enumerate() {
-        if tag.key.is_empty() || tag.key.chars().count() > NAME_MAX {
-            return refuse("A TagKey has not 1 to 128 characters.");
-        }
-        if tag.value.chars().count() > VALUE_MAX {
-            return refuse("A TagValue has more than 256 characters.");
-        }
-        if tags[..index].iter().any(|known| known.key == tag.key) {
-            return refuse("A TagKey is given twice.");
-        }
-    }
-    Ok(())
+    sound::tags(tags).map_err(|why| Error::invalid_parameter("Tags", why))
 }
