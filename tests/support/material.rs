@@ -88,7 +88,8 @@ fn id(text: &Value) -> [u8; 16] {
     *Uuid::parse_str(text.as_str().unwrap()).unwrap().as_bytes()
 }
 
-fn open(key: &[u8; 32], aad: &[u8], sealed: &Value) -> [u8; 32] {
+/// What docs/keystore-format.md calls a sealed key.
+pub fn open(key: &[u8; 32], aad: &[u8], sealed: &Value) -> [u8; 32] {
     let sealed = STANDARD.decode(sealed.as_str().unwrap()).unwrap();
     let mut text: [u8; 32] = sealed[24..56].try_into().unwrap();
     let closing = Closing {
