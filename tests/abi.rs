@@ -1,5 +1,5 @@
-//! What a linker sees: the exported symbols, the name of the shared object, and that programs link
-//! with either library, beside other Rust, and survive unloading.
+//! What a linker and a compiler see: the exported symbols, sizes, offsets and numbers, the name of the
+//! shared object, and that programs link with either library, beside other Rust, and survive unloading.
 #![allow(clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -67,6 +67,96 @@ fn the_header_declares_what_is_promised() {
         .map(|function| function.name)
         .collect();
     assert_eq!(declared, symbols());
+}
+
+/// Only lines for what is new may come to abi/layout.txt: a program that was built against an older
+/// header has the numbers of that one compiled in.
+#[test]
+fn sizes_offsets_numbers_and_prototypes_are_what_is_promised() {
+    let scratch = scratch_dir();
+    let source = scratch.path().join("layout.c");
+    fs::write(&source, layout_program()).expect("a scratch directory can be written");
+    let program = scratch.path().join("layout");
+    compile_alone(&source, &program, &[]);
+    let mut layout = run_ok(&mut Command::new(&program)).stdout;
+    for function in header::functions() {
+        layout.push_str(&format!("{}\n", function.declaration));
+    }
+    let kept = root().join("abi/layout.txt");
+    if std::env::var_os("KMSBOX_UPDATE_ABI").is_some() {
+        fs::write(&kept, &layout).expect("abi/layout.txt can be written");
+    }
+    let promised = fs::read_to_string(&kept).expect("abi/layout.txt is there");
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
+    let (promised, found) = (lines(&promised), lines(&layout));
+    let broken: Vec<_> = promised.difference(&found).collect();
+    let unlisted: Vec<_> = found.difference(&promised).collect();
+    assert!(
+        broken.is_empty(),
+        "the header breaks programs that were built before: it no longer has {broken:#?}"
+    );
+    assert!(
+        unlisted.is_empty(),
+        "abi/layout.txt lacks {unlisted:#?}\n`KMSBOX_UPDATE_ABI=1 cargo test --test abi` writes it anew"
+    );
+}
+
+/// A program that tells the size of each type that is not opaque, where its fields lie, and every number
+/// that the header defines but the version's.
+fn layout_program() -> String {
+    let mut program =
+        "#include <kmsbox.h>\n#include <stddef.h>\n#include <stdio.h>\nint main(void) {\n"
+            .to_owned();
+    let mut tell = |what: &str, value: &str| {
+        program.push_str(&format!(
+            "printf(\"{what} %lld\\n\", (long long)({value}));\n"
+        ));
+    };
+    let text = header::text();
+    let code: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with(['*', '/', '#']))
+        .collect();
+    let code = code.join(" ");
+    let mut structs = 0;
+    for after in code.split("typedef struct ").skip(1) {
+        let Some((name, fields)) = after.split_once(" {") else {
+            continue;
+        };
+        if name.contains(';') {
+            // Opaque: a pointer to it is all that a program has.
+            continue;
+        }
+        structs += 1;
+        tell(&format!("{name} size"), &format!("sizeof({name})"));
+        let fields = fields.split('}').next().unwrap_or_default();
+        for field in fields
+            .split(';')
+            .map(str::trim)
+            .filter(|field| !field.is_empty())
+        {
+            let declared = field.split('[').next().unwrap_or_default();
+            let field = declared.rsplit([' ', '*']).next().unwrap_or_default();
+            tell(
+                &format!("{name}.{field} offset"),
+                &format!("offsetof({name}, {field})"),
+            );
+            tell(
+                &format!("{name}.{field} size"),
+                &format!("sizeof((({name} *)0)->{field})"),
+            );
+        }
+    }
+    assert!(structs > 0, "the header has structs");
+    for name in ["kms_status", "kms_audit_callback"] {
+        tell(&format!("{name} size"), &format!("sizeof({name})"));
+    }
+    for (name, _) in header::defines() {
+        if name.starts_with("KMS_") && !name.starts_with("KMS_VERSION") && name != "KMS_MUST_USE" {
+            tell(&name, &name);
+        }
+    }
+    program + "return 0;\n}\n"
 }
 
 #[test]
