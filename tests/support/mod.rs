@@ -57,6 +57,11 @@ pub enum Link {
     Static,
 }
 
+/// Whether tests that can go on for long are to do so: `make torture` asks for it.
+pub fn long_tests() -> bool {
+    std::env::var_os("KMSBOX_LONG_TESTS").is_some_and(|value| value == "1")
+}
+
 /// The top of the repository.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
