@@ -53,7 +53,7 @@ optional = if printf '\043include <%s>\n' $(4) $(5) | $(call compiler,$(2)) \
 	-x $(if $(filter %.cpp,$(2)),c++,c) -E - >/dev/null 2>&1; then $(call program,$(1),$(2),$(3)); \
 	else rm -f "$(PROGRAMS)/$(1)"; echo 'left out, for want of $(4): $(1)'; fi
 
-.PHONY: help build command install uninstall deb wheel demo examples test lint header bench clean
+.PHONY: help build command install uninstall deb wheel demo examples test torture lint header bench clean
 
 help:
 	@echo 'make demo      build, then watch a data key being made, stored and read back'
@@ -65,6 +65,7 @@ help:
 	@echo 'make wheel     the Python package with the library in it'
 	@echo 'make examples  the programs of c_examples'
 	@echo 'make test      every test; the last line counts them'
+	@echo 'make torture   the tests that take long, about 25 minutes, with their figures'
 	@echo 'make lint      formatting and lints'
 	@echo 'make header    refresh include/kmsbox.h from the sources'
 	@echo 'make bench     what a data key costs, in time and in instructions, and what a large keystore does'
@@ -155,6 +156,9 @@ examples: $(call escape,$(LIBRARY))
 
 test:
 	@tests/run
+
+torture:
+	@tests/torture
 
 lint:
 	$(CARGO) fmt --all --check

@@ -108,6 +108,7 @@ fn accumulated_vector() {
     let mut found = [0; 32];
     hash.finalize_xof().read(&mut found);
     assert_eq!(found, hex::array(expected));
+    println!("{messages} messages sealed, opened and compared by their hash");
 }
 
 #[test]

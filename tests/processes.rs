@@ -131,13 +131,13 @@ fn ten_writers_of_a_hundred_changes_lose_none() {
 
 #[test]
 fn killed_writers_lose_nothing_acknowledged() {
-    const ROUNDS: usize = 200;
     const WRITERS: usize = 3;
+    let rounds = if support::long_tests() { 3000 } else { 200 };
     let place = Place::new();
     let mut checker = Worker::start();
     let (mut killed, mut left_over) = (0, 0);
     let began = Instant::now();
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         // One writer, or some that wait for each other.
         let mut writers: Vec<_> = (0..1 + round % WRITERS)
             .map(|_| Worker::open(&place.keystore, &[PATIENT]))
@@ -178,7 +178,7 @@ fn killed_writers_lose_nothing_acknowledged() {
     }
     let made = place.made();
     println!(
-        "{ROUNDS} rounds, {killed} writers killed in {:.1} s: {} changes acknowledged, \
+        "{rounds} rounds, {killed} writers killed in {:.1} s: {} changes acknowledged, \
          {left_over} times a temporary was left",
         began.elapsed().as_secs_f64(),
         made.changes()

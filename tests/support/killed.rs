@@ -24,8 +24,13 @@ use kmsbox::secret::Arena;
 use rsa::pkcs8::DecodePublicKey;
 
 use crate::keystores::*;
+use crate::support::long_tests;
 
-const ROUNDS: usize = 40;
+/// How often a process is killed in each test.
+fn rounds() -> usize {
+    if long_tests() { 1000 } else { 40 }
+}
+
 const ALL: PageOf = PageOf {
     number: 1,
     size: usize::MAX,
@@ -69,7 +74,7 @@ pub fn killed_in(test: &str, steps: Steps) {
     }
     let one_step = began.elapsed() / u32::try_from(steps.len()).unwrap();
     let (mut untold, mut left_over) = (0, 0);
-    for round in 0..ROUNDS {
+    for round in 0..rounds() {
         let before_it = told(&place);
         let mut worker = place.start(test, "worker");
         assert_eq!(worker.hear(), "begins");
@@ -114,8 +119,9 @@ pub fn killed_in(test: &str, steps: Steps) {
     }
     let all = told(&place);
     println!(
-        "{test}: killed {ROUNDS} times in {all} steps; {untold} times one step more was there than \
-         was told, {left_over} times a temporary was left"
+        "{test}: killed {} times in {all} steps; {untold} times one step more was there than \
+         was told, {left_over} times a temporary was left",
+        rounds()
     );
     assert!(all > 0, "it was always killed before the first step");
     let kms = open_by_either(&place);

@@ -22,6 +22,8 @@ pub enum Need {
     Cxx,
     /// A C++ compiler whose programs can watch their own memory.
     CxxSanitizers,
+    /// A C compiler with AddressSanitizer and UndefinedBehaviorSanitizer.
+    AddressSanitizer,
     /// A C compiler with ThreadSanitizer.
     ThreadSanitizer,
     /// The compiler clang, for C and C++.
@@ -79,6 +81,7 @@ impl Need {
             Need::OpenSsl => "OpenSSL's libcrypto with its headers",
             Need::Cxx => "a C++ compiler",
             Need::CxxSanitizers => "a C++ compiler with -fsanitize=address,undefined",
+            Need::AddressSanitizer => "a C compiler with -fsanitize=address,undefined",
             Need::ThreadSanitizer => "a C compiler with -fsanitize=thread",
             Need::Clang => "clang",
             Need::StaticLibc => "a static C library",
@@ -116,8 +119,9 @@ impl Need {
                 answers(Command::new("clang").arg("--version"))
                     && answers(Command::new("clang++").arg("--version"))
             }
-            Need::ThreadSanitizer => links("int main(void) { return 0; }\n", "-fsanitize=thread"),
-            Need::StaticLibc => links("int main(void) { return 0; }\n", "-static"),
+            Need::AddressSanitizer => links(EMPTY, "-fsanitize=address,undefined"),
+            Need::ThreadSanitizer => links(EMPTY, "-fsanitize=thread"),
+            Need::StaticLibc => links(EMPTY, "-static"),
             Need::Nm => answers(Command::new("nm").arg("--version")),
             Need::Readelf => answers(Command::new("readelf").arg("--version")),
             Need::Python => answers(Command::new(python()).args(["-c", "import json"])),
@@ -284,6 +288,8 @@ fn links_libcrypto() -> bool {
     let text = "#include <openssl/evp.h>\nint main(void) { return EVP_aes_256_gcm() == 0; }\n";
     links(text, "-lcrypto")
 }
+
+const EMPTY: &str = "int main(void) { return 0; }\n";
 
 /// Whether this program can be linked with this argument.
 fn links(text: &str, with: &str) -> bool {
