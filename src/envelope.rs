@@ -31,9 +31,15 @@ pub const SEAL_LEN: usize = NONCE_LEN + TAG_LEN + COMMITMENT_LEN;
 /// The largest text that GCM's 32-bit block counter can encrypt.
 const MAX_TEXT_LEN: u64 = aes_gcm::P_MAX;
 
-/// How much of the stack is cleared after a message. The ciphers spread round keys over it, up to some
-/// 5 KiB where the compiler optimises little.
-const DEAD_STACK: usize = 8192;
+/// How much of the stack is cleared after a message. The ciphers spread round keys over it: over some 7 KiB,
+/// and 10 where the compiler optimises little. A test measures it.
+const DEAD_STACK: usize = if cfg!(debug_assertions) {
+    12 << 10
+} else {
+    8 << 10
+};
+/// The same for expanding a key.
+const DEAD_STACK_OF_EXPANDING: usize = 4 << 10;
 
 type Block = aes::Block;
 /// GCM never decrypts a block, so the schedule for it is not made (nor wiped) for each message.
@@ -53,7 +59,7 @@ impl WrappingKey {
     pub fn new(key: &[u8; KEY_LEN]) -> Self {
         let new = Self::expand(key);
         // Expanding leaves round keys in stack frames, and the first two are the key itself.
-        wipe_stack::<4096>();
+        wipe_stack::<DEAD_STACK_OF_EXPANDING>();
         new
     }
 
@@ -252,6 +258,34 @@ fn xor(block: &mut Block, with: &Block) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::tests::stack_used;
+
+    #[test]
+    fn the_stack_is_wiped_as_deep_as_it_is_used() {
+        let nonce = [2; NONCE_LEN];
+        for len in [0, 32, 6144] {
+            let mut text = vec![3; len];
+            let mut key = None;
+            let expanding = stack_used(|| key = Some(WrappingKey::expand(&[1; KEY_LEN])));
+            let key = key.unwrap();
+            let mut closing = None;
+            let sealing = stack_used(|| closing = Some(key.seal_below(&nonce, b"aad", &mut text)));
+            let closing = closing.unwrap();
+            let opening = stack_used(|| {
+                key.open_below(&nonce, b"aad", &mut text, &closing).unwrap();
+            });
+            let refusing = stack_used(|| {
+                assert!(
+                    key.open_below(&nonce, b"other", &mut text, &closing)
+                        .is_err()
+                );
+            });
+            assert!(expanding < DEAD_STACK_OF_EXPANDING);
+            for used in [sealing, opening, refusing] {
+                assert!(used < DEAD_STACK, "{used} bytes");
+            }
+        }
+    }
 
     /// The intermediate values that the XAES-256-GCM specification prints.
     #[test]

@@ -141,10 +141,11 @@ fn sealed(file: &str) -> Vec<u8> {
         &id(&slot["slot_id"]),
         &[0],
     ];
-    let store_key = material::open(&root_key, &aad.concat(), &slot["sealed_store_key"]);
+    let store_key = material::sealed(&slot["sealed_store_key"]);
+    let store_key = material::open(&root_key, &aad.concat(), &store_key).unwrap();
     let nonce = [9; 24];
     let aad = [b"kmsbox/keystore/v1\0", body.as_bytes()].concat();
-    let store_key = WrappingKey::new(&store_key);
+    let store_key = WrappingKey::new(&store_key.try_into().unwrap());
     let closing = store_key.seal(&nonce, &aad, &mut []);
     let seal = STANDARD.encode([&nonce[..], &closing.tag, &closing.commitment].concat());
     format!("{body}  \"seal\": \"{seal}\"\n}}\n").into_bytes()

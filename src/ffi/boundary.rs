@@ -12,7 +12,10 @@ use super::cancellation::Uncancelled;
 pub(super) use super::outputs::Outputs;
 use super::types::kms_status;
 use crate::error::{Error, Result, Status};
-use crate::secret::fork;
+use crate::secret::{fork, wipe_stack};
+
+/// How much of the stack is wiped after a panic.
+const DEAD_STACK: usize = 16 << 10;
 
 /// Runs `body`; a panic in it is silenced and becomes `fallback`.
 pub(super) fn boundary<T>(fallback: T, body: impl FnOnce() -> T) -> T {
@@ -29,6 +32,8 @@ fn caught<T>(fallback: T, body: impl FnOnce() -> T) -> T {
         Err(payload) => {
             // Dropping a payload can itself panic; it is small, and this path is not taken twice.
             std::mem::forget(payload);
+            // What was called has not wiped what it left there, as it would have at its end.
+            wipe_stack::<DEAD_STACK>();
             fallback
         }
     }
@@ -91,6 +96,7 @@ mod tests {
     use super::*;
     use crate::ffi::response::Answer;
     use crate::ffi::types::kms_response;
+    use crate::secret::tests::{is_marked, mark_stack, stack_after};
 
     /// What a panic leaves to the caller.
     fn panicking(plaintext: &mut [u8; 32], len: &mut usize, response: &mut kms_response) -> i32 {
@@ -116,6 +122,17 @@ mod tests {
         }
         assert_eq!(boundary(5, || panic!("again")), 5);
         assert_eq!(boundary(5, || 6), 6);
+    }
+
+    #[test]
+    fn a_panic_leaves_nothing_on_the_stack() {
+        let (left, _) = stack_after(|| {
+            boundary((), || {
+                mark_stack::<8192>();
+                panic!("a defect")
+            });
+        });
+        assert!(!is_marked(&left));
     }
 
     #[test]

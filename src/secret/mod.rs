@@ -6,6 +6,7 @@
 //! | [`heap`] | byte strings of any length that the host or the library keeps for a while | locked slabs by size |
 //! | [`Scratch`] | a secret for the length of one call | the stack, or one exact allocation |
 //! | [`wipe`] | any bytes that are done with | |
+//! | [`wiping_after`] | work that does not wipe what it is done with | stack and heap, both wiped |
 //! | [`fork`] | forking at a moment when the library is at rest; knowing that one is a child | |
 //!
 //! Locked means: kept from swap (`mlock`) and from core dumps, between two pages that nobody may touch.
@@ -19,13 +20,19 @@ mod mapping;
 mod scratch;
 mod slab;
 mod wipe;
+#[cfg(feature = "import")]
+mod wiping;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use arena::{Arena, Report, SLOT_SIZE, Secret};
 pub use scratch::Scratch;
-pub use wipe::{wipe, wipe_stack};
+pub use wipe::{wipe, wipe_registers, wipe_stack};
+#[cfg(all(test, feature = "import"))]
+pub(crate) use wiping::DEAD_STACK_OF_WORK;
+#[cfg(feature = "import")]
+pub use wiping::wiping_after;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,5 +1,8 @@
 //! Hexadecimal, for the vectors in the tests.
 
+// Every test program compiles this file for itself and uses only a part of it.
+#![allow(dead_code)]
+
 /// The bytes; panics where the text is not hexadecimal.
 pub fn decode(text: &str) -> Vec<u8> {
     assert!(

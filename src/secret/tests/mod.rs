@@ -4,13 +4,32 @@
 #![allow(unsafe_code)]
 
 mod arena;
+mod depth;
 mod forks;
 mod heap;
 mod scratch;
+#[cfg(feature = "import")]
+mod wiping;
+
+pub(crate) use depth::{stack_after, stack_used};
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::mapping::Mapping;
+
+/// What tests leave in memory on purpose.
+const MARK: u8 = 0x6B;
+
+/// Leaves a mark in a frame that is gone when this returns.
+#[inline(never)]
+pub(crate) fn mark_stack<const N: usize>() {
+    std::hint::black_box([MARK; N]);
+}
+
+/// Whether more than a few bytes of the mark are there.
+pub(crate) fn is_marked(bytes: &[u8]) -> bool {
+    bytes.windows(32).any(|window| window == [MARK; 32])
+}
 
 /// Runs `check` in a forked child and says whether it returned true: a panic, a signal and a hang of more
 /// than 20 seconds are false.

@@ -1,0 +1,63 @@
+use std::fs::File;
+use std::hint::black_box;
+use std::os::unix::fs::FileExt;
+use std::panic::{catch_unwind, resume_unwind};
+
+use super::{MARK, is_marked, mark_stack, stack_after};
+use crate::secret::wiping_after;
+
+#[test]
+fn the_stack_is_wiped_also_after_a_panic() {
+    let (left, _) = stack_after(mark_stack::<40_000>);
+    assert!(is_marked(&left), "this test must see the mark");
+    for panics in [false, true] {
+        let work = || {
+            mark_stack::<40_000>();
+            if panics {
+                resume_unwind(Box::new(()));
+            }
+            Ok(())
+        };
+        let (left, _) = stack_after(|| {
+            let outcome = catch_unwind(|| wiping_after(work));
+            assert_eq!(outcome.is_err(), panics);
+        });
+        assert!(!is_marked(&left), "after a panic: {panics}");
+    }
+}
+
+#[test]
+fn what_is_freed_or_grown_meanwhile_is_wiped() {
+    let memory = File::open("/proc/self/mem").unwrap();
+    let mut left = [0; 512];
+    let mut marked_at = |address: usize| {
+        memory.read_exact_at(&mut left, address as u64).unwrap();
+        is_marked(&left)
+    };
+    assert!(marked_at(freed()), "this test must see the mark");
+    let mut address = 0;
+    for leave in [freed, grown] {
+        wiping_after(|| {
+            address = leave();
+            Ok(())
+        })
+        .unwrap();
+        assert!(!marked_at(address));
+    }
+}
+
+/// The address of a block with the mark in it, that was freed.
+fn freed() -> usize {
+    black_box(vec![MARK; 512]).as_ptr().addr()
+}
+
+/// The same of a block that became too small.
+fn grown() -> usize {
+    let mut bytes = black_box(vec![MARK; 512]);
+    let address = bytes.as_ptr().addr();
+    // In the way of a block that would grow where it is.
+    let _next = black_box(vec![0_u8; 512]);
+    bytes.reserve_exact(100_000);
+    assert_eq!(black_box(bytes)[..512], [MARK; 512]);
+    address
+}
