@@ -200,6 +200,38 @@ fn files_that_are_opened_again_get_no_second_prefix() {
 }
 
 #[test]
+fn a_database_past_the_page_cache() {
+    if !all_there() {
+        return;
+    }
+    assert_part("direct");
+}
+
+#[test]
+fn files_mapped_into_memory_are_refused_at_open() {
+    if !all_there() {
+        return;
+    }
+    assert_part("mapped");
+}
+
+#[test]
+fn a_second_instance_follows() {
+    if !all_there() {
+        return;
+    }
+    assert_part("follow");
+}
+
+#[test]
+fn sizes_are_those_of_the_data() {
+    if !all_there() {
+        return;
+    }
+    assert_part("sizes");
+}
+
+#[test]
 fn is_clean_under_sanitizers() {
     if !all_there() {
         return;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "file_prefix.h"
 
@@ -15,6 +16,8 @@ namespace {
 using rocksdb::DataVerificationInfo;
 using rocksdb::FileOptions;
 using rocksdb::FileSystem;
+using rocksdb::FSRandomAccessFile;
+using rocksdb::FSRandomRWFile;
 using rocksdb::FSSequentialFile;
 using rocksdb::FSWritableFile;
 using rocksdb::FSWritableFileOwnerWrapper;
@@ -23,13 +26,56 @@ using rocksdb::IOOptions;
 using rocksdb::IOStatus;
 using rocksdb::Slice;
 
-class EmptyFile final : public FSSequentialFile {
- public:
-  IOStatus Read(std::size_t, const IOOptions&, Slice* read, char*, IODebugContext*) override {
-    *read = Slice();
-    return IOStatus::OK();
+constexpr char kWrittenOnce[] = "an encrypted file is written once, from its beginning to its end";
+
+// With mapped files RocksDB would bypass the encryption. It does not ask before it uses them, so every
+// file is refused: the first ones that it reads are CURRENT and the MANIFEST, before anything is done.
+IOStatus CheckOptions(const std::string& path, const FileOptions& options) {
+  if (options.use_mmap_reads || options.use_mmap_writes) {
+    return IOStatus::InvalidArgument(
+        path, options.use_mmap_reads ? "allow_mmap_reads does not go with encrypted files"
+                                     : "allow_mmap_writes does not go with encrypted files");
   }
-  IOStatus Skip(std::uint64_t) override { return IOStatus::OK(); }
+  return IOStatus::OK();
+}
+
+IOStatus RawSize(const std::string& path, const IOOptions& options, std::uint64_t* len,
+                 IODebugContext* debug) {
+  return FileSystem::Default()->GetFileSize(path, options, len, debug);
+}
+
+std::uint64_t WithoutPrefix(std::uint64_t raw_len) {
+  return raw_len - std::min<std::uint64_t>(raw_len, kPrefixLen);
+}
+
+// A file that has no data yet. It is opened once it has some, as when another process writes a WAL that
+// this one follows.
+class EarlyFile final : public FSSequentialFile {
+ public:
+  EarlyFile(FileSystem* encrypted, std::string path, const FileOptions& options)
+      : encrypted_(encrypted), path_(std::move(path)), options_(options) {}
+
+  IOStatus Read(std::size_t most, const IOOptions& options, Slice* read, char* room,
+                IODebugContext* debug) override {
+    *read = Slice();
+    std::uint64_t len = 0;
+    IOStatus status;
+    if (!file_) {
+      status = RawSize(path_, options, &len, debug);
+    }
+    if (status.ok() && len > kPrefixLen) {
+      status = encrypted_->NewSequentialFile(path_, options_, &file_, debug);
+    }
+    return status.ok() && file_ ? file_->Read(most, options, read, room, debug) : status;
+  }
+
+  IOStatus Skip(std::uint64_t len) override { return file_ ? file_->Skip(len) : IOStatus::OK(); }
+
+ private:
+  FileSystem* const encrypted_;
+  const std::string path_;
+  const FileOptions options_;
+  std::unique_ptr<FSSequentialFile> file_;
 };
 
 // The info log. RocksDB goes on logging after a write that failed, as on a full disk, and then its
@@ -52,15 +98,37 @@ class InfoLogFile final : public FSWritableFileOwnerWrapper {
   bool failed_ = false;
 };
 
-// A file that is there, opened again: to be synced after it was ingested, or to be cut.
+// A file that is there, opened again: to be synced after it was ingested, or to be cut. All offsets
+// are those of the data, which begins behind the prefix.
 class ReopenedFile final : public FSWritableFileOwnerWrapper {
  public:
-  using FSWritableFileOwnerWrapper::FSWritableFileOwnerWrapper;
+  ReopenedFile(std::unique_ptr<FSWritableFile> raw, std::uint64_t len)
+      : FSWritableFileOwnerWrapper(std::move(raw)), len_(len) {}
+
+  // The file below counts from where it was opened.
+  std::uint64_t GetFileSize(const IOOptions&, IODebugContext*) override { return len_; }
 
   IOStatus Truncate(std::uint64_t len, const IOOptions& options, IODebugContext* debug) override {
-    return target()->Truncate(kPrefixLen + len, options, debug);
+    if (len > len_) {
+      return Refused();  // zeros on the disk are no data
+    }
+    const IOStatus status = target()->Truncate(kPrefixLen + len, options, debug);
+    len_ = status.ok() ? len : len_;
+    return status;
   }
 
+  IOStatus RangeSync(std::uint64_t offset, std::uint64_t len, const IOOptions& options,
+                     IODebugContext* debug) override {
+    return target()->RangeSync(kPrefixLen + offset, len, options, debug);
+  }
+
+  IOStatus InvalidateCache(std::size_t offset, std::size_t len) override {
+    return target()->InvalidateCache(kPrefixLen + offset, len);
+  }
+
+  IOStatus Allocate(std::uint64_t, std::uint64_t, const IOOptions&, IODebugContext*) override {
+    return Refused();
+  }
   IOStatus Append(const Slice&, const IOOptions&, IODebugContext*) override { return Refused(); }
   IOStatus Append(const Slice&, const IOOptions&, const DataVerificationInfo&,
                   IODebugContext*) override {
@@ -76,7 +144,9 @@ class ReopenedFile final : public FSWritableFileOwnerWrapper {
   }
 
  private:
-  static IOStatus Refused() { return IOStatus::NotSupported("a file is written once"); }
+  static IOStatus Refused() { return IOStatus::NotSupported(kWrittenOnce); }
+
+  std::uint64_t len_;
 };
 
 // The prefix is synced before there is data. Otherwise a power cut could keep pages of a WAL and lose
@@ -84,7 +154,10 @@ class ReopenedFile final : public FSWritableFileOwnerWrapper {
 // that it cannot open.
 IOStatus MakeSynced(FileSystem* encrypted, const std::string& path, const FileOptions& options,
                     std::unique_ptr<FSWritableFile>* file, IODebugContext* debug) {
-  IOStatus status = encrypted->NewWritableFile(path, options, file, debug);
+  IOStatus status = CheckOptions(path, options);
+  if (status.ok()) {
+    status = encrypted->NewWritableFile(path, options, file, debug);
+  }
   if (status.ok()) {
     status = (*file)->Sync(options.io_options, debug);
   }
@@ -136,7 +209,9 @@ class GuardedFileSystem final : public rocksdb::FileSystemWrapper {
   IOStatus ReuseWritableFile(const std::string& path, const std::string& old_path,
                              const FileOptions& options, std::unique_ptr<FSWritableFile>* file,
                              IODebugContext* debug) override {
-    return FileSystem::ReuseWritableFile(path, old_path, options, file, debug);
+    const IOStatus allowed = CheckOptions(path, options);
+    return allowed.ok() ? FileSystem::ReuseWritableFile(path, old_path, options, file, debug)
+                        : allowed;
   }
 
   // The encrypted file system puts a second prefix at the end of a file that is there. After
@@ -151,35 +226,76 @@ class GuardedFileSystem final : public rocksdb::FileSystemWrapper {
     }
     std::unique_ptr<FSWritableFile> below;
     if (status.ok()) {
+      status = CheckOptions(path, options);
+    }
+    if (status.ok()) {
       status = FileSystem::Default()->ReopenWritableFile(path, options, &below, debug);
     }
     if (status.ok()) {
-      *file = std::make_unique<ReopenedFile>(std::move(below));
+      *file = std::make_unique<ReopenedFile>(std::move(below), len);
     }
     return status;
   }
 
+  // RocksDB would write the sequence number into tables that it ingests, over what is there. Where that is
+  // not supported it keeps the number in the MANIFEST alone, as with write_global_seqno off.
+  IOStatus NewRandomRWFile(const std::string& path, const FileOptions&,
+                           std::unique_ptr<FSRandomRWFile>*, IODebugContext*) override {
+    return IOStatus::NotSupported(path, kWrittenOnce);
+  }
+
+  // It would be the encrypted bytes.
+  IOStatus NewMemoryMappedFileBuffer(const std::string& path,
+                                     std::unique_ptr<rocksdb::MemoryMappedFileBuffer>*) override {
+    return IOStatus::NotSupported(path, "an encrypted file cannot be mapped into memory");
+  }
+
+  // Read through the page cache also with use_direct_reads: the encrypted file system would read the
+  // prefix in a way that such a file does not have, and end the process.
   IOStatus NewSequentialFile(const std::string& path, const FileOptions& options,
                              std::unique_ptr<FSSequentialFile>* file,
                              IODebugContext* debug) override {
-    const IOStatus status = FileSystemWrapper::NewSequentialFile(path, options, file, debug);
+    FileOptions cached = options;
+    cached.use_direct_reads = false;
     std::uint64_t len = 0;
-    if (status.IsCorruption() &&
-        FileSystem::Default()->GetFileSize(path, options.io_options, &len, debug).ok() &&
-        len <= kPrefixLen) {
-      *file = std::make_unique<EmptyFile>();
+    IOStatus status = CheckOptions(path, options);
+    if (status.ok()) {
+      status = FileSystemWrapper::NewSequentialFile(path, cached, file, debug);
+    }
+    if ((status.ok() || status.IsCorruption()) && RawSize(path, options.io_options, &len, debug).ok() &&
+        (len == 0 || (status.IsCorruption() && len <= kPrefixLen))) {
+      *file = std::make_unique<EarlyFile>(target(), path, cached);
       return IOStatus::OK();
     }
     return status;
+  }
+
+  IOStatus NewRandomAccessFile(const std::string& path, const FileOptions& options,
+                               std::unique_ptr<FSRandomAccessFile>* file,
+                               IODebugContext* debug) override {
+    const IOStatus allowed = CheckOptions(path, options);
+    return allowed.ok() ? FileSystemWrapper::NewRandomAccessFile(path, options, file, debug)
+                        : allowed;
   }
 
   // The encrypted file system takes the prefix off the size of a file that is shorter than one: an
   // assertion fails, or a huge number comes out.
   IOStatus GetFileSize(const std::string& path, const IOOptions& options, std::uint64_t* len,
                        IODebugContext* debug) override {
-    const IOStatus status = FileSystem::Default()->GetFileSize(path, options, len, debug);
+    const IOStatus status = RawSize(path, options, len, debug);
     if (status.ok()) {
-      *len -= std::min<std::uint64_t>(*len, kPrefixLen);
+      *len = WithoutPrefix(*len);
+    }
+    return status;
+  }
+
+  IOStatus GetChildrenFileAttributes(const std::string& directory, const IOOptions& options,
+                                     std::vector<rocksdb::FileAttributes>* files,
+                                     IODebugContext* debug) override {
+    const IOStatus status =
+        FileSystem::Default()->GetChildrenFileAttributes(directory, options, files, debug);
+    for (auto& file : *files) {
+      file.size_bytes = WithoutPrefix(file.size_bytes);
     }
     return status;
   }
