@@ -191,6 +191,7 @@ impl State {
             keys,
             aliases,
             clock: self.clock,
+            written: self.written,
         })
     }
 
