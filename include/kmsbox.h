@@ -697,14 +697,14 @@ kms_status kms_encryption_context(const char *const *pairs,
  *
  * Where a change is on disk and something fails after it (its result in the audit log:
  * KMS_ERR_AUDIT_FAILED; the file system, so that it may not survive a power cut: KMS_ERR_KEYSTORE_IO), the
- * message of response and document begins "The change was made, but". Do not repeat it; key_id names the
- * CMK, also a new one. Any other failure has changed nothing, but that KMS_ERR_NO_MEMORY and
- * KMS_ERR_INTERNAL do not tell: look before the change is repeated.
+ * message of response and document begins "The change was made, but". Where there is no memory for the
+ * document of what was performed, KMS_ERR_NO_MEMORY has a message that begins "The request was performed,
+ * but". Do not repeat either; key_id names the CMK, also a new one. After KMS_ERR_INTERNAL look before a
+ * change is repeated. Any other failure has changed nothing.
  *
  * Returns KMS_OK or any status of the header; KMS_ERR_UNSUPPORTED_OPERATION for an action that is
- * not offered; KMS_ERR_CLOCK where the clock cannot be right: a deletion would come early, or the year
- * is beyond 9999. KMS_ERR_NO_MEMORY with a message that begins "The request was performed" is the one
- * failure of that status after which the request is done.
+ * not offered, or that was left out when the library was built; KMS_ERR_CLOCK where the clock cannot be
+ * right: a deletion would come early, or the year is beyond 9999.
  */
 KMS_MUST_USE
 kms_status kms_call(const struct kms_client *client,

@@ -1,5 +1,5 @@
 //! What a linker and a compiler see: the exported symbols, sizes, offsets and numbers, the name of the
-//! shared object, and that programs link with either library, beside other Rust, and survive unloading.
+//! shared object, and that programs link with either library, and survive unloading.
 #![allow(clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -275,27 +275,6 @@ fn compile_alone(source: &Path, program: &Path, libraries: &[&str]) {
         .args(["-D_DEFAULT_SOURCE", "-g", "-I"])
         .arg(&library().include);
     run_ok(compiler.arg("-o").arg(program).arg(source).args(libraries));
-}
-
-#[test]
-fn the_static_library_links_beside_another_of_rust() {
-    let scratch = scratch_dir();
-    let other = scratch.path().join("libother.a");
-    let mut rustc = support::tool("RUSTC", "rustc");
-    rustc
-        .args(["--edition=2024", "--crate-type=staticlib", "-O", "-o"])
-        .arg(&other);
-    run_ok(rustc.arg(root().join("tests/c/other_archive.rs")));
-
-    let program = scratch.path().join("two_archives");
-    let source = root().join("tests/c/two_archives.c");
-    compile(
-        &source,
-        &program,
-        Link::Static,
-        &[&other.display().to_string()],
-    );
-    assert_eq!(run_ok(&mut Command::new(&program)).stdout, "both\n");
 }
 
 #[test]

@@ -17,25 +17,28 @@ use std::cell::Cell;
 use std::ffi::{c_uint, c_void};
 use std::ptr;
 
-use client::{Ask, Client, c_text};
+use client::{Ask, Client, c_text, form};
 use kmsbox::error::Status;
 use kmsbox::ffi::data_key::{kms_decrypt, kms_generate_data_key};
 
 thread_local! {
     static DRAWN: Cell<usize> = const { Cell::new(0) };
     static BROKEN: Cell<bool> = const { Cell::new(false) };
+    /// After so many more draws it breaks.
+    static GOOD: Cell<usize> = const { Cell::new(usize::MAX) };
 }
 
 /// # Safety
 /// As of `getrandom(2)`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn getrandom(to: *mut c_void, len: usize, flags: c_uint) -> isize {
-    if BROKEN.get() {
+    if BROKEN.get() || GOOD.get() == 0 {
         // SAFETY: the error number of this thread.
         unsafe { *libc::__errno_location() = libc::EIO };
         return -1;
     }
     DRAWN.set(DRAWN.get() + 1);
+    GOOD.set(GOOD.get().saturating_sub(1));
     // SAFETY: as promised to this function.
     let written = unsafe { libc::syscall(libc::SYS_getrandom, to, len, flags) };
     isize::try_from(written).unwrap()
@@ -174,4 +177,50 @@ fn without_random_bytes_there_is_no_key() {
     assert_eq!(again.plaintext, made.plaintext);
     assert_eq!(client.epoch(), epoch);
     client.data_key(&key_id);
+}
+
+/// However far it has come: RSA's arithmetic cannot be told that there are no random bytes.
+#[test]
+fn without_random_bytes_there_are_no_parameters_for_import() {
+    let client = Client::in_memory();
+    let made = client.done("Action=CreateKey&Origin=EXTERNAL");
+    let key_id = made["KeyMetadata"]["KeyId"].as_str().unwrap();
+    let offered = "WrappingAlgorithm=RSAES_OAEP_SHA_256&WrappingKeySpec=RSA_2048";
+    let request = format!("Action=GetParametersForImport&KeyId={key_id}&{offered}");
+    let answered = |good: usize| {
+        GOOD.set(good);
+        let answer = client.call(&request);
+        GOOD.set(usize::MAX);
+        answer
+    };
+    let (failed, made) = (0..)
+        .find_map(|good| {
+            let answer = answered(good);
+            match &answer.outcome {
+                Ok(()) => Some((good, answer.json())),
+                Err(refusal) => {
+                    assert_eq!(refusal.status, Status::Random, "after {good} draws");
+                    None
+                }
+            }
+        })
+        .unwrap();
+    assert!(failed >= 2, "one draw for each prime at least: {failed}");
+
+    // Unwrapping draws a blinding factor.
+    let field = |name: &str| form(made[name].as_str().unwrap());
+    let (token, encrypted) = (field("ImportToken"), form(&"AAAA".repeat(85)));
+    let import = format!("Action=ImportKeyMaterial&KeyId={key_id}&ImportToken={token}");
+    let import = format!("{import}&EncryptedKeyMaterial={encrypted}AA==");
+    let statuses: Vec<_> = [0, 1, 2, usize::MAX]
+        .into_iter()
+        .map(|good| {
+            GOOD.set(good);
+            let status = client.refused(&import);
+            GOOD.set(usize::MAX);
+            status
+        })
+        .collect();
+    assert!(statuses.contains(&Status::Random), "{statuses:?}");
+    assert_eq!(statuses[3], Status::InvalidKeyMaterial);
 }

@@ -14,6 +14,8 @@ mod host;
 #[path = "support/material.rs"]
 mod material;
 mod support;
+#[path = "support/worker.rs"]
+mod worker;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -31,6 +33,7 @@ use rsa::{Oaep, RsaPublicKey};
 use serde_json::Value;
 use sha2::Sha256;
 use support::scratch_dir;
+use worker::Worker;
 
 /// What the host has in memory of kms_secret_alloc.
 const KEPT: &str = "what the host keeps";
@@ -116,30 +119,80 @@ fn no_secret_is_left_behind() {
     search.ok(&["free"]);
 }
 
+/// The same of the library for C: its allocator is there too, and wipes.
+#[test]
+fn the_c_library_leaves_no_rsa_key_behind() {
+    let scratch = scratch_dir();
+    let keystore = scratch.path().join("keystore");
+    let mut worker = Worker::open(&keystore, &["create=true"]);
+    let key = worker.call("Action=CreateKey&Origin=EXTERNAL").ok().key_id;
+    let offered = Offered::parse(&worker.call(&parameters_request(&key)).ok().result);
+    let store_key = &material::of_keystore(&keystore, &worker::ROOT_KEY)[0].bytes;
+    let private = material::of_token(&keystore, store_key, &key, &offered.token);
+    let look = |worker: &Worker, when: &str| {
+        let memory = material::memory_of(worker.id());
+        let hits = material::find(&private, &memory);
+        let hits: Vec<_> = hits.iter().map(ToString::to_string).collect();
+        assert!(hits.is_empty(), "{when}:\n{}", hits.join("\n"));
+    };
+    look(&worker, "with the parameters made");
+    let wrapped = offered.wrap(&random());
+    worker
+        .call(&import_request(&key, &offered.token, &wrapped))
+        .ok();
+    look(&worker, "with the material imported");
+    worker.free();
+    look(&worker, "with the client freed");
+}
+
+fn parameters_request(key: &str) -> String {
+    let offered = "WrappingAlgorithm=RSAES_OAEP_SHA_256&WrappingKeySpec=RSA_2048";
+    format!("Action=GetParametersForImport&KeyId={key}&{offered}")
+}
+
+fn import_request(key: &str, token: &[u8], wrapped: &[u8]) -> String {
+    let [token, wrapped] = [token, wrapped].map(|bytes| STANDARD.encode(bytes).replace('+', "%2B"));
+    let action = format!("Action=ImportKeyMaterial&KeyId={key}");
+    format!("{action}&ImportToken={token}&EncryptedKeyMaterial={wrapped}")
+}
+
+/// What GetParametersForImport answers.
+struct Offered {
+    token: Vec<u8>,
+    public: RsaPublicKey,
+}
+
+impl Offered {
+    fn parse(document: &str) -> Offered {
+        let made: Value = serde_json::from_str(document).unwrap();
+        let field = |name: &str| STANDARD.decode(made[name].as_str().unwrap()).unwrap();
+        Offered {
+            token: field("ImportToken"),
+            public: RsaPublicKey::from_public_key_der(&field("PublicKey")).unwrap(),
+        }
+    }
+
+    fn wrap(&self, material: &[u8]) -> Vec<u8> {
+        let mut rng = UnwrapErr(rand::rngs::SysRng);
+        let padding = Oaep::<Sha256>::new();
+        self.public.encrypt(&mut rng, padding, material).unwrap()
+    }
+}
+
 /// Parameters for import, and material taken and refused in every way.
 fn import(search: &mut Search, made_here: &str) {
     let [key, foreign] = [(); 2].map(|()| search.create("&Origin=EXTERNAL"));
-    let offered = "WrappingAlgorithm=RSAES_OAEP_SHA_256&WrappingKeySpec=RSA_2048";
-    let request = format!("Action=GetParametersForImport&KeyId={key}&{offered}");
-    let made = search.ask(&["call", &request]);
-    let made: Value = serde_json::from_str(&made[1]).unwrap();
-    let field = |name: &str| STANDARD.decode(made[name].as_str().unwrap()).unwrap();
-    let token = field("ImportToken");
+    let request = parameters_request(&key);
+    let offered = Offered::parse(&search.ask(&["call", &request])[1]);
+    let token = &offered.token;
     let store_key = &search.in_keystore()[0].bytes;
-    let private = material::of_token(&search.keystore, store_key, &key, &token);
+    let private = material::of_token(&search.keystore, store_key, &key, token);
     search.over.extend(private);
     search.look_at_host(&request);
 
-    let public = RsaPublicKey::from_public_key_der(&field("PublicKey")).unwrap();
     let material = random();
     search.over.push(Secret::new("what is imported", material));
-    let mut rng = UnwrapErr(rand::rngs::SysRng);
-    let mut wrap = |bytes: &[u8]| {
-        public
-            .encrypt(&mut rng, Oaep::<Sha256>::new(), bytes)
-            .unwrap()
-    };
-    let (wrapped, short) = (wrap(&material), wrap(&material[..31]));
+    let (wrapped, short) = (offered.wrap(&material), offered.wrap(&material[..31]));
     let altered = |bytes: &[u8]| {
         let mut altered = bytes.to_vec();
         altered[100] ^= 1;
@@ -150,28 +203,24 @@ fn import(search: &mut Search, made_here: &str) {
     for (key, token, wrapped, status) in [
         (
             &*key,
-            &token,
+            token,
             &altered(&wrapped),
             "KMS_ERR_INVALID_KEY_MATERIAL",
         ),
-        (&key, &token, &short, "KMS_ERR_INVALID_KEY_MATERIAL"),
+        (&key, token, &short, "KMS_ERR_INVALID_KEY_MATERIAL"),
         (
             &key,
-            &altered(&token),
+            &altered(token),
             &wrapped,
             "KMS_ERR_INVALID_IMPORT_TOKEN",
         ),
         (&key, &expired, &wrapped, "KMS_ERR_INVALID_IMPORT_TOKEN"),
-        (&foreign, &token, &wrapped, "KMS_ERR_INVALID_IMPORT_TOKEN"),
-        (made_here, &token, &wrapped, "KMS_ERR_UNSUPPORTED_ORIGIN"),
-        (&key, &token, &wrapped, "KMS_OK"),
-        (&key, &token, &wrapped, "KMS_OK"),
+        (&foreign, token, &wrapped, "KMS_ERR_INVALID_IMPORT_TOKEN"),
+        (made_here, token, &wrapped, "KMS_ERR_UNSUPPORTED_ORIGIN"),
+        (&key, token, &wrapped, "KMS_OK"),
+        (&key, token, &wrapped, "KMS_OK"),
     ] {
-        let [token, wrapped] =
-            [token, wrapped].map(|bytes| STANDARD.encode(bytes).replace('+', "%2B"));
-        let request = format!(
-            "Action=ImportKeyMaterial&KeyId={key}&ImportToken={token}&EncryptedKeyMaterial={wrapped}"
-        );
+        let request = import_request(key, token, wrapped);
         assert_eq!(search.perform(&["call", &request])[0], status);
     }
     search.use_keys(&key, made_here);

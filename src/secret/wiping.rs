@@ -8,12 +8,10 @@
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::hint::black_box;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{fork, wipe, wipe_registers, wipe_stack};
-use crate::error::{Error, Result, Status};
 
 /// How much of the stack is wiped. Work on an RSA key takes some 42 KiB of it, as a test measures.
 pub(crate) const DEAD_STACK_OF_WORK: usize = 64 << 10;
@@ -22,16 +20,10 @@ pub(crate) const DEAD_STACK_OF_WORK: usize = 64 << 10;
 ///
 /// What `work` captures by value and what it returns lies above that stack: let it borrow its secrets and
 /// return none.
-pub fn wiping_after<R>(work: impl FnOnce() -> Result<R>) -> Result<R> {
+pub fn wiping_after<R>(work: impl FnOnce() -> R) -> R {
     // A fork meanwhile would copy what is not wiped yet.
     let _gate = fork::enter();
     let _working = Working::begin();
-    if !allocator_is_in_use() {
-        return Err(Error::constant(
-            Status::UnsupportedOperation,
-            "This program has another memory allocator than the one of kmsbox, which wipes.",
-        ));
-    }
     let outcome = run(work);
     wipe_stack::<DEAD_STACK_OF_WORK>();
     wipe_registers();
@@ -63,17 +55,6 @@ impl Drop for Working {
     }
 }
 
-/// Whether this program frees its blocks by the allocator below. It may not where two static libraries
-/// written in Rust are linked as cargo builds them: the linker then takes one allocator for both.
-fn allocator_is_in_use() -> bool {
-    if !HAS_WIPED.load(Ordering::Relaxed) {
-        drop(black_box(Box::new(1_u8)));
-    }
-    HAS_WIPED.load(Ordering::Relaxed)
-}
-
-static HAS_WIPED: AtomicBool = AtomicBool::new(false);
-
 /// The allocator of the system, but for the wiping.
 struct Allocator;
 
@@ -97,7 +78,6 @@ unsafe impl GlobalAlloc for Allocator {
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         if WORKING.load(Ordering::Relaxed) > 0 {
-            HAS_WIPED.store(true, Ordering::Relaxed);
             // SAFETY: the whole block, which by the contract of this method nobody uses any more.
             unsafe { wipe::fill_with_zeros(block, layout.size()) };
         }
