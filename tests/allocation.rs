@@ -1,10 +1,11 @@
 //! Where the system refuses more than 16 KiB at once, a call answers `KMS_ERR_NO_MEMORY`. An allocation that
-//! takes it for granted would end this program.
+//! takes it for granted would end this program, which finds the allocator of this file before that of the C
+//! library.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(
     unsafe_code,
-    reason = "an allocator is unsafe, and C functions are called as a C program calls them"
+    reason = "stands in for functions of the system, and C functions are called as a C program calls them"
 )]
 
 #[macro_use]
@@ -12,7 +13,6 @@
 mod client;
 mod support;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ffi::{CString, c_char, c_void};
 use std::ptr;
@@ -48,11 +48,6 @@ enum Refused {
     Above(usize),
 }
 
-struct Refusing;
-
-#[global_allocator]
-static ALLOCATOR: Refusing = Refusing;
-
 /// Whether this one is to be refused.
 fn is_refused(len: usize) -> bool {
     if len <= LARGE {
@@ -74,27 +69,42 @@ fn is_refused(len: usize) -> bool {
     refused
 }
 
-// SAFETY: everything but the refusals, which a caller must expect, is the system's.
-unsafe impl GlobalAlloc for Refusing {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        match is_refused(layout.size()) {
-            true => ptr::null_mut(),
-            // SAFETY: as promised to this function.
-            false => unsafe { System.alloc(layout) },
-        }
-    }
+unsafe extern "C" {
+    fn __libc_malloc(size: usize) -> *mut c_void;
+    fn __libc_calloc(count: usize, size: usize) -> *mut c_void;
+    fn __libc_realloc(block: *mut c_void, size: usize) -> *mut c_void;
+}
 
-    unsafe fn realloc(&self, at: *mut u8, layout: Layout, len: usize) -> *mut u8 {
-        match is_refused(len) {
-            true => ptr::null_mut(),
-            // SAFETY: as promised to this function.
-            false => unsafe { System.realloc(at, layout, len) },
-        }
+/// # Safety
+/// As of `malloc(3)`.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn malloc(size: usize) -> *mut c_void {
+    match is_refused(size) {
+        true => ptr::null_mut(),
+        // SAFETY: passed on.
+        false => unsafe { __libc_malloc(size) },
     }
+}
 
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: as promised to this function.
-        unsafe { System.dealloc(at, layout) }
+/// # Safety
+/// As of `calloc(3)`.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
+    match is_refused(count.saturating_mul(size)) {
+        true => ptr::null_mut(),
+        // SAFETY: passed on.
+        false => unsafe { __libc_calloc(count, size) },
+    }
+}
+
+/// # Safety
+/// As of `realloc(3)`.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn realloc(block: *mut c_void, size: usize) -> *mut c_void {
+    match is_refused(size) {
+        true => ptr::null_mut(),
+        // SAFETY: passed on.
+        false => unsafe { __libc_realloc(block, size) },
     }
 }
 

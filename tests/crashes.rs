@@ -148,7 +148,10 @@ fn rotation_by_itself() {
             |kms, place| {
                 // Where the lock cannot be had at once (a process that is being started holds a copy of
                 // it for a moment), the use goes on without; a client tries again only after a while.
-                while kms.describe_key(&call(), &key(kms))?.is_rotation_due(Timestamp::now()) {
+                while kms
+                    .describe_key(&call(), &key(kms))?
+                    .is_rotation_due(Timestamp::now())
+                {
                     generate(&place.open(&[]), &key(kms))?;
                 }
                 Ok(())

@@ -7,6 +7,7 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::sync::Arc;
 
 use kmsbox::error::Status;
 use kmsbox::keystore::state::{Key, Origin};
@@ -156,8 +157,8 @@ fn the_table_has_every_action() {
 
 /// CMKs for all cells, made in one write: a cell each would take long.
 struct Cmks {
-    made_here: Vec<Key>,
-    external: Vec<Key>,
+    made_here: Vec<Arc<Key>>,
+    external: Vec<Arc<Key>>,
 }
 
 impl Cmks {

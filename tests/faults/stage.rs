@@ -137,7 +137,8 @@ fn wrapped_material(kms: &Kms, key_id: &str) -> [String; 2] {
 fn make_due(place: &Place, key_id: &str) {
     let mut options = kmsbox::options::Options::default();
     options.set_root_key(&ROOT_KEY).unwrap();
-    let file = SealedFile::open(&place.keystore(), &options, &Arena::new(1 << 16).unwrap()).unwrap();
+    let file =
+        SealedFile::open(&place.keystore(), &options, &Arena::new(1 << 16).unwrap()).unwrap();
     let mut edit = |draft: &mut Draft| {
         draft.state.key_mut(key_id.parse().unwrap())?.rotation = Some(Rotation {
             interval_seconds: 7 * 24 * 60 * 60,
