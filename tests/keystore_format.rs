@@ -215,7 +215,7 @@ fn another_program_reads_what_kmsbox_writes() {
     assert_eq!(*versions.next().unwrap(), "d5".repeat(32));
 
     // Under a new store key all of it opens again.
-    let root = Source::parse(&format!("file:{}", root_key.display()));
+    let root = Source::parse(format!("file:{}", root_key.display()));
     let root = root.unwrap().load().unwrap();
     kms.reseal(&call(), None, &root).unwrap();
     let said = run_ok(&mut by_root_key("keystore")).stdout;

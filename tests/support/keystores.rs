@@ -346,7 +346,7 @@ pub fn source(file: &Path) -> String {
 
 /// The root key in a file.
 pub fn root_key(file: &Path) -> RootKey {
-    Source::parse(&source(file)).unwrap().load().unwrap()
+    Source::parse(source(file)).unwrap().load().unwrap()
 }
 
 /// 32 bytes, none of them text.
