@@ -9,6 +9,9 @@ use std::process::ExitCode;
 use kmsbox::error::{Error, Status, after_the_change};
 use serde_json::{Value, json};
 
+use crate::output::json_text;
+use crate::table::printable;
+
 /// The service refused.
 pub const REFUSED: u8 = 1;
 /// The command line cannot be understood.
@@ -90,7 +93,7 @@ impl Failure {
         let mut stderr = io::stderr().lock();
         let _ = match self {
             Failure::Reported | Failure::BrokenPipe => Ok(()),
-            failure if json => writeln!(stderr, "{}", failure.json()),
+            failure if json => writeln!(stderr, "{}", json_text(&failure.json())),
             failure => writeln!(stderr, "kmsbox: {}", failure.sentence()),
         };
         ExitCode::from(self.exit_code())
@@ -150,7 +153,7 @@ pub fn sentence_of(error: &Error) -> String {
         "KMS_ERR_{} ({}): {}",
         status.name(),
         status.code(),
-        crate::table::printable(error.message())
+        printable(error.message())
     )
 }
 

@@ -1,6 +1,7 @@
 //! Blobs and plaintext, from files and pipes.
 #![forbid(unsafe_code)]
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read};
 use std::path::{Path, PathBuf};
@@ -18,6 +19,11 @@ use crate::failure::{Failure, Result};
 const BLOB_MAX: usize = blob::OVERHEAD + blob::MAX_TEXT;
 /// The longest line: the longest blob in base64, and some white space.
 const LINE_MAX: usize = BLOB_MAX.div_ceil(3) * 4 + 64;
+/// How each blob begins in base64: its magic and its format version.
+const START: &[u8] = b"iUtNQgE";
+/// The columns at which base64 is wrapped: by base64(1) and MIME, and by OpenSSL and PEM. No blob is as
+/// short as such a line.
+const WRAPPED: [usize; 2] = [76, 64];
 
 /// A blob that a command reads.
 #[derive(Args)]
@@ -49,24 +55,38 @@ impl BlobArgs {
             return input.raw();
         }
         let mut blob = None;
-        while let Some(line) = input.line()? {
-            if line.is_empty() {
+        while let Some(item) = input.item()? {
+            if item.text.is_empty() {
                 continue;
             }
             if blob.is_some() {
                 return Err(Failure::Usage(
-                    "There is more than one blob; this command takes one.".to_owned(),
+                    "There is more than one blob; this command takes one, in one line or wrapped at 64 \
+                     or 76 columns."
+                        .to_owned(),
                 ));
             }
-            blob = Some(decode(&line)?);
+            blob = Some(decode(&item.text)?);
         }
         blob.ok_or_else(no_blob)
     }
 }
 
-/// Blobs to be read: one as its raw bytes, or one or more in base64, one in each line.
+/// A line, or the lines of one blob joined.
+pub struct Item {
+    /// The number of the (first) line, from 1.
+    pub line: u64,
+    /// Without white space around it.
+    pub text: Vec<u8>,
+}
+
+/// Blobs to be read: one as its raw bytes, or one or more in base64, each in a line or wrapped.
 pub struct Input {
     reader: Box<dyn BufRead + Send>,
+    /// Lines that were read and belong to the next items.
+    ahead: VecDeque<Vec<u8>>,
+    /// The number of the last line given out.
+    line: u64,
     /// How long the file is, where it is one.
     pub len: Option<u64>,
     /// How much has been read.
@@ -101,6 +121,8 @@ impl Input {
     fn of(reader: Box<dyn BufRead + Send>) -> Self {
         Input {
             reader,
+            ahead: VecDeque::new(),
+            line: 0,
             len: None,
             read: 0,
         }
@@ -126,8 +148,53 @@ impl Input {
         Ok(blob)
     }
 
+    /// The next line; or, where it is the first of a blob that was wrapped, all lines of that blob. Lines
+    /// are joined only where each but the last is full and where together, and only so, they are a blob.
+    pub fn item(&mut self) -> Result<Option<Item>> {
+        let next = self.ahead.pop_front();
+        let Some(mut text) = next.map_or_else(|| self.read_line(), |line| Ok(Some(line)))? else {
+            return Ok(None);
+        };
+        self.line += 1;
+        let line = self.line;
+        if WRAPPED.contains(&text.len()) && text.starts_with(START) {
+            let more = self.lines_after(text.len())?;
+            let rest = self.ahead.iter().take(more).flatten();
+            let joined: Vec<u8> = text.iter().chain(rest).copied().collect();
+            if more > 0 && decode(&joined).is_ok_and(|bytes| blob::parse(&bytes).is_ok()) {
+                self.ahead.drain(..more);
+                self.line += more as u64;
+                text = joined;
+            }
+        }
+        Ok(Some(Item { line, text }))
+    }
+
+    /// How many lines could go on with a blob that is wrapped at this width.
+    fn lines_after(&mut self, width: usize) -> Result<usize> {
+        let (mut count, mut len) = (0, width);
+        loop {
+            if count == self.ahead.len() {
+                match self.read_line()? {
+                    Some(line) => self.ahead.push_back(line),
+                    None => return Ok(count),
+                }
+            }
+            let line = &self.ahead[count];
+            len += line.len();
+            let other = line.is_empty() || line.len() > width || line.starts_with(START);
+            if other || len > LINE_MAX {
+                return Ok(count);
+            }
+            count += 1;
+            if line.len() < width {
+                return Ok(count);
+            }
+        }
+    }
+
     /// The next line, without white space around it.
-    pub fn line(&mut self) -> Result<Option<Vec<u8>>> {
+    fn read_line(&mut self) -> Result<Option<Vec<u8>>> {
         let mut line = Vec::with_capacity(256);
         let mut part = |line: &mut Vec<u8>, most: usize| {
             let read = (&mut self.reader).take(most as u64).read_until(b'\n', line);
@@ -219,23 +286,89 @@ fn no_blob() -> Failure {
 mod tests {
     use super::*;
 
-    fn lines(text: &[u8]) -> Vec<Vec<u8>> {
+    fn items(text: &[u8]) -> Vec<(u64, Vec<u8>)> {
         let mut input = Input::of(Box::new(io::Cursor::new(text.to_vec())));
-        std::iter::from_fn(|| input.line().unwrap()).collect()
+        std::iter::from_fn(|| input.item().unwrap())
+            .map(|item| (item.line, item.text))
+            .collect()
+    }
+
+    /// A blob with this much plaintext, in base64. Only its shape is looked at.
+    fn blob(plaintext_len: usize) -> String {
+        let mut bytes = vec![7; blob::OVERHEAD + plaintext_len];
+        bytes[..6].copy_from_slice(&[0x89, b'K', b'M', b'B', 1, 0]);
+        STANDARD.encode(bytes)
+    }
+
+    fn wrapped(text: &str, width: usize, end: &str) -> String {
+        let lines = text.as_bytes().chunks(width);
+        lines
+            .map(|line| format!("{}{end}", str::from_utf8(line).unwrap()))
+            .collect()
     }
 
     #[test]
     fn lines_are_trimmed_and_a_last_one_needs_no_end() {
-        assert_eq!(lines(b"a\r\n\n b \nc"), [&b"a"[..], b"", b"b", b"c"]);
-        assert!(lines(b"").is_empty());
+        let expected = [&b"a"[..], b"", b"b", b"c"].map(<[u8]>::to_vec);
+        let numbered: Vec<_> = (1..).zip(expected).collect();
+        assert_eq!(items(b"a\r\n\n b \nc"), numbered);
+        assert!(items(b"").is_empty());
     }
 
     #[test]
     fn a_line_without_end_does_not_fill_the_memory() {
         let long = [&vec![b'A'; 3 * LINE_MAX + 7][..], b"\nnext\n"].concat();
-        let lines = lines(&long);
-        assert_eq!(lines.len(), 2);
-        assert_eq!(lines[0].len(), LINE_MAX);
-        assert_eq!(lines[1], b"next");
+        let items = items(&long);
+        assert_eq!(items.len(), 2);
+        assert_eq!(items[0].1.len(), LINE_MAX);
+        assert_eq!(items[1], (2, b"next".to_vec()));
+    }
+
+    #[test]
+    fn a_wrapped_blob_is_one() {
+        assert!(blob(32).as_bytes().starts_with(START));
+        for width in WRAPPED {
+            // 4 gives two full lines of 76 and no shorter one, 6144 is the longest.
+            for len in [1, 4, 32, 61, 6144] {
+                for end in ["\n", "\r\n", " \n"] {
+                    let (one, other) = (blob(len), blob(32));
+                    let all = format!(
+                        "{}{}\n{other}\n\nx\n",
+                        wrapped(&one, width, end),
+                        wrapped(&other, width, end)
+                    );
+                    let texts: Vec<_> = items(all.as_bytes())
+                        .into_iter()
+                        .map(|item| item.1)
+                        .collect();
+                    let expected =
+                        [&one, &other, "", &other, "", "x"].map(|text| text.as_bytes().to_vec());
+                    assert_eq!(texts, expected, "{width} {len}");
+                    // Without the last line's end.
+                    let text = wrapped(&one, width, end);
+                    assert_eq!(items(text.trim_end().as_bytes()), [(1, one.into_bytes())]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_wrapped_blob_stays_line_by_line() {
+        let one = blob(32);
+        let cut = &one[..76];
+        for text in [
+            format!("{cut}\nNULL\n"),
+            format!("{cut}\n{one}\n"),
+            format!("{cut}\n\n{}\n", &one[76..]),
+            format!("{cut}\n{}\n", &one[76..]), // the second line is too long
+            wrapped(&one, 100, "\n"),
+            wrapped(&one, 4, "\n"),
+            wrapped(&one.replace('B', "!"), 76, "\n"),
+            format!("{one}\n{}\n", &one[152..]),
+        ] {
+            let lines = text.lines().map(|line| line.as_bytes().to_vec());
+            let expected: Vec<_> = (1..).zip(lines).collect();
+            assert_eq!(items(text.as_bytes()), expected, "{text}");
+        }
     }
 }

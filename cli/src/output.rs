@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use serde_json::Value;
 
 use crate::failure::{Failure, Result};
+use crate::table;
 
 /// Writes text as it is.
 pub fn text(text: impl Display) -> Result<()> {
@@ -20,7 +21,12 @@ pub fn line(text: impl Display) -> Result<()> {
 
 /// Writes JSON in one line.
 pub fn json(value: &Value) -> Result<()> {
-    line(value)
+    line(json_text(value))
+}
+
+/// JSON in one line, without what a terminal would act on.
+pub fn json_text(value: &Value) -> String {
+    std::mem::take(&mut *table::document(&value.to_string()))
 }
 
 /// Writes bytes. Printing macros would panic where a pipe is closed.

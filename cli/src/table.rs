@@ -1,6 +1,10 @@
 //! Text in columns, for people.
 #![forbid(unsafe_code)]
 
+use std::fmt::Write as _;
+
+use zeroize::Zeroizing;
+
 /// Rows under a head; each column is as wide as its widest cell.
 pub struct Table {
     rows: Vec<Vec<String>>,
@@ -56,10 +60,30 @@ pub fn printable(text: &str) -> String {
     shown.collect()
 }
 
-/// Control characters, and those that turn the direction of writing.
-fn acts(character: char) -> bool {
+/// A document in JSON or XML that says the same, without what a terminal would act on: such characters
+/// become escapes of that format. It may hold a secret, so its memory does not grow and is wiped.
+pub fn document(document: &str) -> Zeroizing<String> {
+    const LONGEST: usize = "&#8297;".len();
+    let xml = document.starts_with('<');
+    // Between the texts of a document there may be lines.
+    let escapes = |character| acts(character) && !matches!(character, '\n' | '\t');
+    let count = document.chars().filter(|&c| escapes(c)).count();
+    let mut escaped = Zeroizing::new(String::with_capacity(document.len() + count * LONGEST));
+    for character in document.chars() {
+        // Into a string there is no error.
+        let _ = match (escapes(character), xml) {
+            (false, _) => escaped.write_char(character),
+            (true, true) => write!(escaped, "&#{};", u32::from(character)),
+            (true, false) => write!(escaped, "\\u{:04x}", u32::from(character)),
+        };
+    }
+    escaped
+}
+
+/// Control characters, and those that turn the direction of writing. None of them lies beyond U+FFFF.
+pub fn acts(character: char) -> bool {
     character.is_control()
-        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn write_columns(rows: &[Vec<String>], out: &mut impl std::fmt::Write) -> std::fmt::Result {
@@ -108,8 +132,27 @@ mod tests {
         );
     }
 
+    const ACTING: &str = "\u{0}\u{1b}\u{1f}\u{7f}\u{80}\u{9b}\u{9f}\u{61c}\u{200e}\u{200f}\u{202a}\u{202e}\u{2066}\u{2069}";
+
+    #[test]
+    fn a_document_says_the_same_without_them() {
+        let text = format!("é \u{a0}\u{2065}\u{1f600}\"\\{ACTING}");
+        let json = document(&serde_json::json!({"Text": text, "Other": "x"}).to_string());
+        assert!(!json.chars().any(acts), "{}", *json);
+        let read: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(read["Text"], text);
+        assert!(json.capacity() >= json.len() && json.contains("é \u{a0}\u{2065}\u{1f600}"));
+        assert_eq!(
+            *document("<a>é\u{9b}\u{202e}\n</a>"),
+            "<a>é&#155;&#8238;\n</a>"
+        );
+        let lines = "{\n\t\"a\": 1\n}";
+        assert_eq!(*document(lines), lines);
+    }
+
     #[test]
     fn a_terminal_is_told_nothing() {
+        assert!(ACTING.chars().all(acts) && !printable(ACTING).chars().any(acts));
         assert_eq!(printable("orders \u{4f60}"), "orders \u{4f60}");
         assert_eq!(
             printable("a\u{1b}[2Jb\n\u{202e}"),

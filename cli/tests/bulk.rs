@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::process::Command;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kmsbox::context::Context;
@@ -218,4 +220,65 @@ fn the_context_stays_unless_another_is_given() {
         .run(&[&args[..], &["--expect", "alias/other"]].concat())
         .stderr;
     assert!(stderr.contains("KMS_ERR_KEY_MISMATCH"), "{stderr}");
+}
+
+#[test]
+fn blobs_that_were_wrapped_into_lines() {
+    let place = Place::with_key();
+    let (keys, blobs) = wrapped(&place, 4, "");
+    let wrap = |blob: &str, width: &str| {
+        place.write("one", STANDARD.decode(blob).unwrap());
+        let output = Command::new("base64")
+            .args(["-w", width, "one"])
+            .current_dir(&place.directory)
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let file = wrap(&blobs[0], "76");
+    assert_eq!(file.lines().count(), 3);
+    place.write("wrapped", &file);
+    assert_eq!(place.run(&["decrypt", "wrapped"]).stdout, keys[..32]);
+    let dos = file.replace('\n', "\r\n");
+    assert_eq!(place.piped(&["decrypt"], dos.as_bytes()).stdout, keys[..32]);
+    assert_eq!(
+        place.ok(&["inspect", "wrapped"]),
+        place.ok(&["inspect", "--blob", &blobs[0]])
+    );
+    let call = ["call", "Action=Decrypt", "CiphertextBlob@wrapped"];
+    assert_eq!(
+        place.run(&call).json()["Plaintext"],
+        STANDARD.encode(&keys[..32])
+    );
+
+    // Many, each in its way; one does not open and is named by its first line.
+    let spoilt = format!("{}AAAA{}", &blobs[3][..60], &blobs[3][64..]);
+    let all = [
+        wrap(&blobs[0], "64"),
+        format!("{}\n", blobs[1]),
+        wrap(&spoilt, "76"),
+        wrap(&blobs[2], "76"),
+        "\n".to_owned(),
+        wrap(&blobs[3], "76"),
+    ];
+    place.write("many", all.concat());
+    let ended = place.run(&["re-encrypt", "many", "--to", "alias/orders"]);
+    assert_eq!(ended.code, 1);
+    assert!(
+        ended
+            .stderr
+            .starts_with("line 5: KMS_ERR_CIPHERTEXT_INVALID "),
+        "{}",
+        ended.stderr
+    );
+    let text = ended.text();
+    let rewrapped: Vec<_> = text.lines().collect();
+    assert_eq!(rewrapped.len(), 6);
+    assert_eq!((rewrapped[2], rewrapped[4]), ("", ""));
+    for (line, key) in [(0, 0), (1, 1), (3, 2), (5, 3)] {
+        let opened = place.run(&["decrypt", "--blob", rewrapped[line]]);
+        assert_eq!(opened.stdout, keys[32 * key..][..32], "{line}");
+    }
+    let said = place.fails(2, &["decrypt", "many"]);
+    assert!(said.contains("more than one blob"), "{said}");
 }

@@ -267,3 +267,49 @@ fn material_is_wrapped_elsewhere_in_two_steps() {
         &["import", "alias/own", "--parameters", "parameters.json"],
     );
 }
+
+/// A keystore holds what others have written. No output lets a terminal act on it.
+#[test]
+fn nothing_in_a_keystore_reaches_a_terminal() {
+    const ACTING: &str =
+        "\u{7f}\u{80}\u{85}\u{9b}2J\u{9f}\u{61c}\u{200e}\u{200f}\u{202a}\u{202e}\u{2066}\u{2069}";
+    let acts = |c: char| c != '\n' && (c.is_control() || ACTING.contains(c) && c > '\u{7e}');
+    let place = Place::new();
+    let text = format!("é{ACTING}");
+    let id = place.ok(&[
+        "create-key",
+        "--description",
+        &text,
+        "--tag",
+        &format!("x={text}"),
+    ]);
+    let id = id.trim_end();
+    let call = format!("Action=DescribeKey&KeyId={id}");
+    let xml = format!("{call}&Format=XML");
+    for args in [
+        &["describe", id][..],
+        &["describe", id, "--json"],
+        &["list"],
+        &["list", "--json"],
+        &["call", &call],
+        &["call", &xml],
+        &["call", "Action=ListResourceTags", &format!("KeyId={id}")],
+    ] {
+        let said = place.ok(args);
+        assert!(!said.contains(acts), "{args:?}: {said:?}");
+    }
+    assert_eq!(place.json(&["describe", id])["Description"], text);
+    let answer = place.run(&["call", &call]).json();
+    assert_eq!(answer["KeyMetadata"]["Description"], text);
+    assert!(
+        place
+            .ok(&["call", &xml])
+            .contains("é&#127;&#128;&#133;&#155;2J")
+    );
+    // Nor does what the command line had, in an error.
+    let key = format!("alias/{ACTING}");
+    for args in [&["describe", &key][..], &["describe", &key, "--json"]] {
+        let said = place.fails(1, args);
+        assert!(!said.contains(acts), "{args:?}: {said:?}");
+    }
+}

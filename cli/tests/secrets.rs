@@ -4,6 +4,10 @@
 
 mod support;
 
+use std::process::{Command, Stdio};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use support::{Place, ended};
 
 const SECRET: &[u8] = b"correct horse battery";
@@ -225,4 +229,43 @@ fn help_does_not_show_what_the_environment_says() {
     command.env("KMSBOX_ROOT_KEY", "file:/secret/place");
     let help = ended(command, b"").text();
     assert!(help.contains("KMSBOX_ROOT_KEY") && !help.contains("/secret/place"));
+}
+
+/// Plaintext that was marked as text is shown as it is only where it is harmless.
+#[test]
+fn text_that_a_terminal_would_act_on_is_shown_in_base64() {
+    let place = Place::with_key();
+    for (text, harmless) in [
+        ("a\tb\né\n", true),
+        ("a\u{1b}[2J", false),
+        ("a\u{9b}2J", false),
+        ("a\u{202e}b", false),
+        ("a\u{61c}b", false),
+    ] {
+        let args = ["encrypt", "alias/orders", "--text"];
+        let blob = place.piped(&args, text.as_bytes()).text();
+        let decrypt = format!(
+            "{} decrypt --show --blob {}",
+            support::KMSBOX,
+            blob.trim_end()
+        );
+        // script(1) is a terminal to what it runs.
+        let command = place.command(&[]);
+        let mut script = Command::new("script");
+        script.args(["-qec", &decrypt, "/dev/null"]);
+        script.env_clear().current_dir(&place.directory);
+        script.envs(
+            command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
+        script.stdin(Stdio::null());
+        let shown = ended(script, b"");
+        assert_eq!(shown.code, 0, "{shown:?}");
+        let expected = match harmless {
+            true => format!("{text}\n"),
+            false => format!("{}\n", STANDARD.encode(text)),
+        };
+        assert_eq!(shown.text().replace("\r\n", "\n"), expected);
+    }
 }

@@ -1,4 +1,5 @@
 //! What only someone with a store key could make of a file.
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used)]
 
 use std::fs;

@@ -305,10 +305,7 @@ impl Kms {
                 let key = self.permit_on(action, view, name.find(view))?;
                 let version = view.version(key, key.primary_version)?;
                 key.usable()?;
-                if !tried
-                    && key.is_rotation_due(view.state().clock)
-                    && self.may_rotate(call, view, key, version)
-                {
+                if !tried && self.should_rotate(call, view, key, version) {
                     return Ok(Lent::RotateFirst(key.key_id));
                 }
                 let used = KeyUse {

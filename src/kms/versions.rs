@@ -91,14 +91,17 @@ impl Kms {
         })
     }
 
-    /// Whether this client should try a rotation that is due, now.
-    pub(super) fn may_rotate(
+    /// Whether a rotation is due and this client should try it now.
+    pub(super) fn should_rotate(
         &self,
         call: &Call,
         view: &View,
         key: &Key,
         primary: &Version,
     ) -> bool {
+        if !key.is_rotation_due(view.state().clock) {
+            return false;
+        }
         let allowed = !self.read_only
             && !call.is_dry_run()
             && key.state() == KeyState::Enabled

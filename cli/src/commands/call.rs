@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use kmsbox::document;
+use kmsbox::error::{Error, Status};
 use kmsbox::request_id::Call;
 use zeroize::Zeroizing;
 
@@ -13,9 +14,12 @@ use crate::failure::{Failure, Result};
 use crate::input;
 use crate::open::{Access, Global};
 use crate::secret_out::SecretOut;
+use crate::table::{self, printable};
 
 /// The longest value from a file.
 const VALUE_MAX: usize = 1 << 16;
+/// Parameters that are base64 and no secret, which many programs wrap.
+const BASE64: &[&str] = &["CiphertextBlob", "ImportToken", "EncryptedKeyMaterial"];
 /// Actions whose answers hold a secret.
 const SECRET: &[&str] = &["Decrypt", "GenerateDataKey"];
 /// Actions after which something may be lost.
@@ -68,9 +72,11 @@ impl CallArgs {
         let out = SecretOut::find(self.out.as_deref(), show)?;
         let answer = document::perform(&kms, &Call::default(), &request);
         let document = answer.document?;
-        let document = document.as_bytes();
+        let document =
+            str::from_utf8(document.as_bytes()).map_err(|_| Error::new(Status::Internal))?;
+        let document = table::document(document);
         let mut line = Zeroizing::new(Vec::with_capacity(document.len() + 1));
-        line.extend_from_slice(document);
+        line.extend_from_slice(document.as_bytes());
         line.push(b'\n');
         out.write(&line)?;
         Ok(answer.outcome?)
@@ -117,7 +123,7 @@ fn value_of(parameter: &str) -> Result<(&str, Zeroizing<Vec<u8>>)> {
     let Some(at) = parameter.find(['=', '@']) else {
         return Err(Failure::Usage(format!(
             "A parameter is NAME=VALUE or NAME@FILE; \"{}\" is neither.",
-            crate::table::printable(parameter)
+            printable(parameter)
         )));
     };
     let (name, value) = (&parameter[..at], &parameter[at + 1..]);
@@ -129,8 +135,10 @@ fn value_of(parameter: &str) -> Result<(&str, Zeroizing<Vec<u8>>)> {
     if content.len() > VALUE_MAX {
         return Err(Failure::Files(format!("{value} has more than 64 KiB.")));
     }
-    // A blob or a token that was written as a line is meant without the line's end.
-    if name != "Plaintext" {
+    // What was written as a line, or as base64 in many, is meant without the ends of lines.
+    if BASE64.contains(&name) {
+        content.retain(|byte| !byte.is_ascii_whitespace());
+    } else if name != "Plaintext" {
         let len = content.trim_ascii_end().len();
         content.truncate(len);
     }

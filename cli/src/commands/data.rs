@@ -21,6 +21,7 @@ use crate::new_file::{self, NewFile};
 use crate::open::{Access, Global};
 use crate::output;
 use crate::secret_out::{self, SecretOut};
+use crate::table;
 
 /// Make a data key, wrapped under a CMK
 #[derive(Args)]
@@ -247,14 +248,15 @@ pub fn name_of(content: Content) -> &'static str {
     }
 }
 
-/// Bytes could do anything to a terminal; it gets base64. So could text with control characters.
+/// Bytes could do anything to a terminal; it gets base64. So could text with control characters and those that turn
+/// its direction.
 fn write_shown(out: SecretOut, secret: &[u8], content: Content) -> Result<()> {
     let harmless = || {
         let text = std::str::from_utf8(secret).ok();
         text.is_some_and(|text| {
             !text
                 .chars()
-                .any(|c| c.is_control() && c != '\n' && c != '\t')
+                .any(|c| table::acts(c) && c != '\n' && c != '\t')
         })
     };
     match out {

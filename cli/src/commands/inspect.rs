@@ -11,15 +11,15 @@ use super::data::name_of;
 use crate::failure::{Failure, Result, json_of, sentence_of};
 use crate::input::{BlobArgs, decode};
 use crate::open::Global;
-use crate::output;
+use crate::output::{self, json_text};
 use crate::table::{self, Table};
 
 /// Show what a blob says about itself; needs no keystore
 #[derive(Args)]
 #[command(after_help = "\
 Nothing of it is proved: only opening the blob does that. A blob does not hold
-its encryption context. Many blobs in base64, one in each line, give one row
-each.
+its encryption context. Many blobs in base64, each in a line or wrapped at 76
+or 64 columns, give one row each.
 
 Examples:
   kmsbox inspect orders.blob
@@ -49,11 +49,9 @@ impl Inspect {
             return one(global, &tell(&input.raw()?)?);
         }
         let mut told = Vec::new();
-        let mut number: u64 = 0;
-        while let Some(line) = input.line()? {
-            number += 1;
-            if !line.is_empty() {
-                told.push((number, decode(&line).and_then(|blob| tell(&blob))));
+        while let Some(item) = input.item()? {
+            if !item.text.is_empty() {
+                told.push((item.line, decode(&item.text).and_then(|blob| tell(&blob))));
             }
         }
         match told.len() {
@@ -112,7 +110,7 @@ fn many(global: &Global, all: &[(u64, Result<Told, Error>)]) -> Result<()> {
             Ok(told) if global.json => {
                 let mut fields = json(told);
                 fields["Line"] = (*number).into();
-                lines.push_str(&format!("{fields}\n"));
+                lines.push_str(&format!("{}\n", json_text(&fields)));
             }
             Ok(told) => table.row([
                 number.to_string(),
@@ -126,7 +124,7 @@ fn many(global: &Global, all: &[(u64, Result<Told, Error>)]) -> Result<()> {
                 match global.json {
                     true => lines.push_str(&format!(
                         "{}\n",
-                        json!({"Line": number, "Error": json_of(error)})
+                        json_text(&json!({"Line": number, "Error": json_of(error)}))
                     )),
                     false => output::note(format_args!("line {number}: {}", sentence_of(error))),
                 }

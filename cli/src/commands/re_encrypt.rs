@@ -16,11 +16,11 @@ use kmsbox::request_id::Call;
 use serde_json::json;
 
 use crate::failure::{Failure, Result, is_fatal, json_of, sentence_of};
-use crate::input::{BlobArgs, Input, decode};
+use crate::input::{BlobArgs, Input, Item, decode};
 use crate::naming::{self, ContextArgs, context};
 use crate::new_file::{self, NewFile};
 use crate::open::{Access, Global};
-use crate::output;
+use crate::output::{self, json_text};
 use crate::progress::Progress;
 
 /// How many lines a thread works on at a time.
@@ -30,9 +30,10 @@ const PART: usize = 2048;
 #[derive(Args)]
 #[command(after_help = "\
 One raw blob gives one raw blob. Blobs in base64, one in each line, give as
-many lines in the same order. A blob that does not open gives an empty line,
-and is reported by its line number on standard error; the rest goes on, and
-the exit code is 1. What is wrong with the destination or the keystore ends
+many lines in the same order; one that is wrapped at 76 or 64 columns, as by
+base64(1) or OpenSSL, gives one line. A blob that does not open gives an empty
+line, and is reported by its line number on standard error; the rest goes on,
+and the exit code is 1. What is wrong with the destination or the keystore ends
 the command, and the file of --out is removed again.
 
 The new blobs are bound to the context of the old ones unless another is
@@ -111,7 +112,7 @@ struct Job<'a> {
     json: bool,
 }
 
-/// Lines that one thread has worked on.
+/// What one thread has made of its items.
 #[derive(Default)]
 struct Done {
     output: Vec<u8>,
@@ -161,20 +162,19 @@ impl Job<'_> {
             .map_or(1, usize::from)
             .min(16);
         let mut progress = Progress::new(input.len);
-        let mut number = 0;
         let mut total = Done::default();
         let mut refused: u64 = 0;
         loop {
-            let mut lines = Vec::with_capacity(PART * threads);
-            while lines.len() < PART * threads
-                && let Some(line) = input.line()?
+            let mut items = Vec::with_capacity(PART * threads);
+            while items.len() < PART * threads
+                && let Some(item) = input.item()?
             {
-                lines.push(line);
+                items.push(item);
             }
-            if lines.is_empty() {
+            if items.is_empty() {
                 break;
             }
-            for done in self.batch(&lines, number, threads)? {
+            for done in self.batch(&items, threads)? {
                 out.write(&done.output)?;
                 total.blobs += done.blobs;
                 for (line, error) in done.errors {
@@ -188,7 +188,6 @@ impl Job<'_> {
                     }
                 }
             }
-            number += lines.len() as u64;
             progress.show(total.blobs, refused, input.read);
         }
         out.finish()?;
@@ -200,18 +199,16 @@ impl Job<'_> {
         }
     }
 
-    /// Works on lines in several threads; what comes of them is in the order of the lines.
-    fn batch(&self, lines: &[Vec<u8>], first: u64, threads: usize) -> Result<Vec<Done>> {
-        let size = lines.len().div_ceil(threads).max(1);
-        let parts = || lines.chunks(size).zip((first + 1..).step_by(size));
-        if lines.len() <= 64 {
-            return parts()
-                .map(|(part, first)| self.part(part, first))
-                .collect();
+    /// Works on items in several threads; what comes of them is in the order of the items.
+    fn batch(&self, items: &[Item], threads: usize) -> Result<Vec<Done>> {
+        let size = items.len().div_ceil(threads).max(1);
+        let parts = items.chunks(size);
+        if items.len() <= 64 {
+            return parts.map(|part| self.part(part)).collect();
         }
         thread::scope(|scope| {
-            let running: Vec<_> = parts()
-                .map(|(part, first)| scope.spawn(move || self.part(part, first)))
+            let running: Vec<_> = parts
+                .map(|part| scope.spawn(move || self.part(part)))
                 .collect();
             let joined = running.into_iter().map(|thread| match thread.join() {
                 Ok(done) => done,
@@ -221,10 +218,10 @@ impl Job<'_> {
         })
     }
 
-    fn part(&self, lines: &[Vec<u8>], first: u64) -> Result<Done> {
-        let decoded: Vec<Option<Result<Vec<u8>, Error>>> = lines
+    fn part(&self, items: &[Item]) -> Result<Done> {
+        let decoded: Vec<Option<Result<Vec<u8>, Error>>> = items
             .iter()
-            .map(|line| (!line.is_empty()).then(|| decode(line)))
+            .map(|item| (!item.text.is_empty()).then(|| decode(&item.text)))
             .collect();
         let blobs: Vec<&[u8]> = decoded
             .iter()
@@ -242,13 +239,13 @@ impl Job<'_> {
                 .re_encrypt_many(&call, &blobs, self.source, &destination, room, each)?;
         }
         let mut done = Done {
-            output: Vec::with_capacity(rewrapped.len() * 4 / 3 + 8 * lines.len()),
+            output: Vec::with_capacity(rewrapped.len() * 4 / 3 + 8 * items.len()),
             ..Done::default()
         };
         let mut outcomes = outcomes.into_iter();
         let mut rest = &rewrapped[..];
         let mut text = String::new();
-        for (decoded, line) in decoded.into_iter().zip(first..) {
+        for (decoded, line) in decoded.into_iter().zip(items.iter().map(|item| item.line)) {
             let outcome = match decoded {
                 None => {
                     self.put(&mut done, line, None);
@@ -270,19 +267,19 @@ impl Job<'_> {
         Ok(done)
     }
 
-    /// One line out for one line in.
+    /// One line out for one item in.
     fn put(&self, done: &mut Done, line: u64, outcome: Option<(Result<KeyUse, Error>, &str)>) {
         match outcome {
             Some((Ok(used), text)) if self.json => {
                 let mut fields = fields(used, text);
                 fields["Line"] = line.into();
-                done.output.extend_from_slice(fields.to_string().as_bytes());
+                done.output.extend_from_slice(json_text(&fields).as_bytes());
             }
             Some((Ok(_), text)) => done.output.extend_from_slice(text.as_bytes()),
             Some((Err(error), _)) => {
                 if self.json {
                     let fields = json!({"Line": line, "Error": json_of(&error)});
-                    done.output.extend_from_slice(fields.to_string().as_bytes());
+                    done.output.extend_from_slice(json_text(&fields).as_bytes());
                 }
                 done.errors.push((line, error));
             }
