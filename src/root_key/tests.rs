@@ -65,6 +65,16 @@ fn raw_hex_and_base64_are_one_key() {
 fn anything_else_is_refused_without_showing_it() {
     let short_base64 = "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmM=";
     let odd = format!("{}g", &hex()[..63]);
+    let base64 = base64();
+    let others = [
+        format!("0x{}", hex()),
+        format!("{}\n\n", hex()),
+        format!(" {}\n", hex()),
+        format!("{}\n{}", &hex()[..32], &hex()[32..]),
+        base64.trim_end_matches('=').to_owned(),
+        format!("{}F=", &base64[..42]), // bits are left over
+        format!("{}\n{}", &base64[..22], &base64[22..]),
+    ];
     for content in [
         &b"passwordpasswordpasswordpassword"[..],
         &KEY[..31],
@@ -72,7 +82,10 @@ fn anything_else_is_refused_without_showing_it() {
         short_base64.as_bytes(),
         odd.as_bytes(),
         b"\n",
-    ] {
+    ]
+    .into_iter()
+    .chain(others.iter().map(String::as_bytes))
+    {
         let (_directory, source) = file(content, 0o600);
         let message = why(&source);
         assert!(message.contains("root.key"), "{message}");
