@@ -179,7 +179,7 @@ fn make_versions(path: &Path, count: usize) {
     let key_id = key.expect("a CMK").key_id;
     let blob = generate(&kms, &key_id.to_string());
     fs::write(path.with_extension("first"), blob).expect("the blob is left");
-    let arena = Arena::new(1 << 16).unwrap();
+    let arena = Arena::new(1 << 16).expect("memory for an arena");
     let file = SealedFile::open(path, &options(path), &arena).expect("a keystore");
     let mut rotate = |draft: &mut Draft| {
         let store_key = Arc::clone(&draft.store_key);
