@@ -15,6 +15,9 @@
  * DATABASE.key keeps the id of the CMK and the blob of the data key. Whoever loses it has lost the
  * database: back the two up together. The blob is bound to the file name of the database: it does
  * not open beside a database of another name, nor does it after the two have been renamed.
+ *
+ * A plain copy of a closed database is a good backup. sqlite3_backup encrypts by the key of the
+ * connection that it writes to: give that connection the same key, or the copy is plaintext.
  */
 #define _POSIX_C_SOURCE 200809L
 #define SQLITE_HAS_CODEC /* or the header leaves sqlite3_key out */
