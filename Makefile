@@ -54,6 +54,7 @@ optional = if printf '\043include <%s>\n' $(4) $(5) | $(call compiler,$(2)) \
 	else rm -f "$(PROGRAMS)/$(1)"; echo 'left out, for want of $(4): $(1)'; fi
 
 .PHONY: help build command install uninstall deb wheel demo examples test torture lint header bench clean
+.PHONY: fuzz fuzz-smoke deny sbom reproducible
 
 help:
 	@echo 'make demo      build, then watch a data key being made, stored and read back'
@@ -69,6 +70,10 @@ help:
 	@echo 'make lint      formatting and lints'
 	@echo 'make header    refresh include/kmsbox.h from the sources'
 	@echo 'make bench     what a data key costs, in time and in instructions, and what a large keystore does'
+	@echo 'make fuzz      run every fuzz target for FUZZ_SECONDS; make fuzz-smoke: a few seconds each'
+	@echo 'make deny      hold what kmsbox depends on to deny.toml, with cargo-deny'
+	@echo 'make sbom      what the library is made of, as CycloneDX, in $(TARGET)/kmsbox.cdx.json'
+	@echo 'make reproducible  build twice and compare'
 	@echo 'make clean     remove everything that was built'
 
 # What is installed is made here from what cargo builds, and only where that is not up to date: root, who
@@ -162,6 +167,7 @@ torture:
 
 lint:
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
 header:
@@ -169,6 +175,27 @@ header:
 
 bench:
 	$(CARGO) bench --locked --bench '*'
+
+# How long each target runs.
+FUZZ_SECONDS = 3600
+
+fuzz:
+	@fuzz/run all $(FUZZ_SECONDS)
+
+fuzz-smoke:
+	@fuzz/run smoke
+
+deny:
+	@$(CARGO) deny --version >/dev/null 2>&1 || { echo 'kmsbox: there is no cargo-deny here:' \
+		'cargo install cargo-deny --locked' >&2; exit 1; }
+	$(CARGO) deny --locked check bans licenses sources
+	$(CARGO) deny --locked check advisories
+
+sbom:
+	@mkdir -p "$(TARGET)" && packaging/sbom >"$(TARGET)/kmsbox.cdx.json" && echo "$(TARGET)/kmsbox.cdx.json"
+
+reproducible:
+	@CARGO='$(CARGO)' packaging/reproducible
 
 clean:
 	$(CARGO) clean
