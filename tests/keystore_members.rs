@@ -246,7 +246,7 @@ fn what_a_release_wrote_opens_for_ever() {
     if let Ok(deleted) = id("alias/deleted") {
         kms.cancel_key_deletion(&call(), &deleted).unwrap();
     }
-    let root_key = Source::parse(&format!("file:{}", place.path("first").display()));
+    let root_key = Source::parse(format!("file:{}", place.path("first").display()));
     let root_key = root_key.unwrap().load().unwrap();
     let mut slots = kms.root_keys(Some(&root_key)).unwrap();
     slots.retain(|slot| !slot.this_one);
