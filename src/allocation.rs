@@ -17,13 +17,6 @@ pub fn room<T>(len: usize) -> Result<Vec<T>> {
     Ok(items)
 }
 
-/// So many zero bytes.
-pub fn zeroed(len: usize) -> Result<Vec<u8>> {
-    let mut bytes = room(len)?;
-    bytes.resize(len, 0);
-    Ok(bytes)
-}
-
 /// A copy of a text.
 pub fn text(text: &str) -> Result<String> {
     let mut copy = String::new();

@@ -451,10 +451,7 @@ fn re_encrypt_many(stage: &mut Stage<'_>) -> Outcome {
         response.raw(),
     ));
     drop(armed);
-    let outcome = answered(response, status, Vec::new());
-    if outcome.is_err() {
-        return outcome;
-    }
+    answered(response, status, Vec::new())?;
     for (status, blob) in statuses.iter().zip(rewrapped.chunks(142)) {
         assert_eq!(*status != 0, blob.iter().all(|byte| *byte == 0));
     }
