@@ -1,24 +1,18 @@
 //! The process that is searched: it uses the library as a careful host does, and wipes what it was given.
 
+mod data_keys;
+
 use std::ffi::{CStr, CString, c_char};
 use std::hint::black_box;
-use std::io::BufRead;
+use std::io::{BufRead, Write};
 use std::path::Path;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::mpsc::channel;
 use std::thread;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use kmsbox::error::Status;
-use kmsbox::ffi::bulk::{kms_generate_data_keys, kms_re_encrypt_many};
 use kmsbox::ffi::call::{kms_call, kms_document_free};
 use kmsbox::ffi::client::{kms_client, kms_client_free, kms_client_open};
-use kmsbox::ffi::data_key::{
-    kms_decrypt, kms_generate_data_key, kms_generate_data_key_without_plaintext,
-};
-use kmsbox::ffi::encrypt::{kms_encrypt, kms_re_encrypt};
 use kmsbox::ffi::options::{kms_options_free, kms_options_new, kms_options_set};
 use kmsbox::ffi::secret::{kms_secret_alloc, kms_secret_free};
 use kmsbox::ffi::status::kms_status_name;
@@ -28,12 +22,8 @@ use kmsbox::request_id::Call;
 use zeroize::{Zeroize, Zeroizing};
 
 pub const ROLE: &str = "KMSBOX_TEST_HOST";
-pub const CONTEXT: &CStr = c"{\"table\":\"orders\"}";
 
 const KEY: usize = 32;
-const BLOB: usize = 142;
-/// Keys of one bulk call.
-const MANY: usize = 40;
 
 /// Enough for every operation, and little to search.
 const STACK: usize = 256 << 10;
@@ -48,6 +38,7 @@ pub fn is_here() -> bool {
 
 /// Does what is asked for in lines of words with tabs between them, until there are no more.
 pub fn serve() {
+    let mut answers = std::io::stdout();
     for line in std::io::stdin().lock().lines() {
         let line = line.unwrap();
         let (sender, answer) = channel();
@@ -62,7 +53,7 @@ pub fn serve() {
             .stack_size(STACK)
             .spawn(stays)
             .unwrap();
-        println!("@{}", answer.recv().unwrap());
+        writeln!(answers, "@{}", answer.recv().unwrap()).unwrap();
     }
 }
 
@@ -78,10 +69,10 @@ fn perform(words: &[&str]) -> Vec<String> {
             vec![name(0)]
         }
         ["call", request] => call(request.as_bytes()),
-        ["use", "typed", key, other] => use_typed(&text(key), &text(other)),
-        ["use", "bulk", key, other] => use_bulk(&text(key), &text(other)),
-        ["use", "documents", key, _] => use_documents(key),
-        ["use", "refused", key, other] => use_refused(&text(key), &text(other)),
+        ["use", "typed", key, other] => data_keys::typed(&text(key), &text(other)),
+        ["use", "bulk", key, other] => data_keys::bulk(&text(key), &text(other)),
+        ["use", "documents", key, _] => data_keys::documents(key),
+        ["use", "refused", key, other] => data_keys::refused(&text(key), &text(other)),
         ["operate", what, keystore, more @ ..] => vec![operate(what, keystore, more)],
         ["keep"] => vec![keep()],
         ["fork"] => fork(),
@@ -181,235 +172,8 @@ fn operate(what: &str, keystore: &str, more: &[&str]) -> String {
     name(status)
 }
 
-// ---- Data keys -----------------------------------------------------------------------------------
-
-/// Room for a data key, wiped when it goes, and for its blob.
-struct Made {
-    key: Zeroizing<[u8; KEY]>,
-    key_len: usize,
-    blob: [u8; BLOB],
-    blob_len: usize,
-}
-
-impl Made {
-    fn none() -> Made {
-        Made {
-            key: Zeroizing::new([0; KEY]),
-            key_len: 0,
-            blob: [0; BLOB],
-            blob_len: 0,
-        }
-    }
-}
-
 fn client() -> *const kms_client {
     CLIENT.load(Ordering::Acquire)
-}
-
-fn generate(key_id: &CStr, made: &mut Made) -> i32 {
-    // SAFETY: as the header asks.
-    unsafe {
-        kms_generate_data_key(
-            client(),
-            key_id.as_ptr(),
-            0,
-            0,
-            CONTEXT.as_ptr(),
-            made.key.as_mut_ptr(),
-            KEY,
-            &mut made.key_len,
-            made.blob.as_mut_ptr(),
-            BLOB,
-            &mut made.blob_len,
-            ptr::null_mut(),
-        )
-    }
-}
-
-fn decrypt(expected: &CStr, blob: &[u8], context: &CStr, room: usize) -> i32 {
-    let (mut key, mut key_len) = (Zeroizing::new([0; KEY]), 0);
-    // SAFETY: as the header asks.
-    unsafe {
-        kms_decrypt(
-            client(),
-            expected.as_ptr(),
-            blob.as_ptr(),
-            blob.len(),
-            context.as_ptr(),
-            key.as_mut_ptr(),
-            room,
-            &mut key_len,
-            ptr::null_mut(),
-        )
-    }
-}
-
-fn use_typed(key: &CStr, other: &CStr) -> Vec<String> {
-    let mut blobs = Vec::new();
-    for _ in 0..3 {
-        let mut made = Made::none();
-        assert_eq!(generate(key, &mut made), 0);
-        assert_eq!(decrypt(key, &made.blob, CONTEXT, KEY), 0);
-        blobs.push(made.blob);
-
-        let (mut blob, mut len) = ([0; BLOB], 0);
-        // SAFETY: as the header asks, here and below.
-        let status = unsafe {
-            kms_generate_data_key_without_plaintext(
-                client(),
-                key.as_ptr(),
-                0,
-                0,
-                CONTEXT.as_ptr(),
-                blob.as_mut_ptr(),
-                BLOB,
-                &mut len,
-                ptr::null_mut(),
-            )
-        };
-        assert_eq!(status, 0);
-        blobs.push(blob);
-
-        let own = Zeroizing::new(random());
-        let (mut blob, mut len) = ([0; BLOB], 0);
-        let status = unsafe {
-            kms_encrypt(
-                client(),
-                key.as_ptr(),
-                own.as_ptr(),
-                KEY,
-                CONTEXT.as_ptr(),
-                blob.as_mut_ptr(),
-                BLOB,
-                &mut len,
-                ptr::null_mut(),
-            )
-        };
-        assert_eq!(status, 0);
-        blobs.push(blob);
-
-        let (mut again, mut len) = ([0; BLOB], 0);
-        let status = unsafe {
-            kms_re_encrypt(
-                client(),
-                key.as_ptr(),
-                blob.as_ptr(),
-                BLOB,
-                CONTEXT.as_ptr(),
-                other.as_ptr(),
-                CONTEXT.as_ptr(),
-                again.as_mut_ptr(),
-                BLOB,
-                &mut len,
-                ptr::null_mut(),
-            )
-        };
-        assert_eq!(status, 0);
-        blobs.push(again);
-    }
-    done(&blobs)
-}
-
-fn use_bulk(key: &CStr, other: &CStr) -> Vec<String> {
-    let mut keys = Zeroizing::new(vec![0; MANY * KEY]);
-    let (mut made, mut rewrapped) = (vec![[0; BLOB]; MANY], vec![[0; BLOB]; MANY]);
-    let (mut keys_len, mut blobs_len) = (0, 0);
-    let mut statuses = [0; MANY];
-    // SAFETY: as the header asks.
-    unsafe {
-        let status = kms_generate_data_keys(
-            client(),
-            key.as_ptr(),
-            0,
-            0,
-            CONTEXT.as_ptr(),
-            MANY,
-            keys.as_mut_ptr(),
-            keys.len(),
-            &mut keys_len,
-            made.as_mut_ptr().cast(),
-            MANY * BLOB,
-            &mut blobs_len,
-            ptr::null_mut(),
-        );
-        assert_eq!(status, 0);
-        // One of them does not open.
-        let mut given = made.clone();
-        given[7][100] ^= 1;
-        let status = kms_re_encrypt_many(
-            client(),
-            given.as_ptr().cast(),
-            [BLOB; MANY].as_ptr(),
-            MANY,
-            key.as_ptr(),
-            CONTEXT.as_ptr(),
-            other.as_ptr(),
-            CONTEXT.as_ptr(),
-            rewrapped.as_mut_ptr().cast(),
-            MANY * BLOB,
-            &mut blobs_len,
-            statuses.as_mut_ptr(),
-            ptr::null_mut(),
-        );
-        assert_eq!(status, 0);
-    }
-    assert_eq!(
-        statuses.iter().filter(|status| **status == 0).count(),
-        MANY - 1
-    );
-    rewrapped.remove(7);
-    done(&[made, rewrapped].concat())
-}
-
-/// What does not open leaves no more behind than what does.
-fn use_refused(key: &CStr, other: &CStr) -> Vec<String> {
-    let mut made = Made::none();
-    assert_eq!(generate(key, &mut made), 0);
-    let mut altered = made.blob;
-    altered[100] ^= 1;
-    let mut uncommitted = made.blob;
-    uncommitted[BLOB - 1] ^= 1;
-    for (expected, blob, context, room, status) in [
-        (key, &altered, CONTEXT, KEY, Status::CiphertextInvalid),
-        (key, &uncommitted, CONTEXT, KEY, Status::CiphertextInvalid),
-        (key, &made.blob, c"{}", KEY, Status::CiphertextInvalid),
-        (other, &made.blob, CONTEXT, KEY, Status::KeyMismatch),
-        (key, &made.blob, CONTEXT, KEY - 1, Status::BufferTooSmall),
-    ] {
-        assert_eq!(decrypt(expected, blob, context, room), status.number());
-    }
-    done(&[made.blob])
-}
-
-/// The same through documents, where keys are in base64.
-fn use_documents(key: &str) -> Vec<String> {
-    let context = "EncryptionContext=%7B%22table%22%3A%22orders%22%7D";
-    let mut blobs = Vec::new();
-    for format in ["JSON", "XML"] {
-        let rest = format!("&{context}&Format={format}");
-        let own = Zeroizing::new(STANDARD.encode(*Zeroizing::new(random())));
-        let mut encrypt = Zeroizing::new(String::with_capacity(1024));
-        for part in ["Action=Encrypt&KeyId=", key, &rest, "&Plaintext="] {
-            encrypt.push_str(part);
-        }
-        for character in own.chars() {
-            match character {
-                '+' => encrypt.push_str("%2B"),
-                other => encrypt.push(other),
-            }
-        }
-        let generate = format!("Action=GenerateDataKey&KeyId={key}{rest}");
-        for request in [encrypt.as_bytes(), generate.as_bytes()] {
-            let blob = call(request).pop().unwrap();
-            let decrypt = format!(
-                "Action=Decrypt&CiphertextBlob={}{rest}",
-                blob.replace('+', "%2B")
-            );
-            assert_eq!(call(decrypt.as_bytes()), ["KMS_OK", ""]);
-            blobs.push(STANDARD.decode(blob).unwrap());
-        }
-    }
-    done(&blobs)
 }
 
 /// The status of a request, and its document: of one on data only the blob.
@@ -438,27 +202,15 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
     rest.split_once(after).map(|(found, _)| found)
 }
 
-fn done(blobs: &[impl AsRef<[u8]>]) -> Vec<String> {
-    let mut answer = vec![name(0)];
-    answer.extend(blobs.iter().map(|blob| to_hex(blob.as_ref())));
-    answer
-}
-
-fn random() -> [u8; KEY] {
-    let mut bytes = [0; KEY];
-    kmsbox::random::fill(&mut bytes).unwrap();
-    bytes
-}
-
-// ---- Forks ---------------------------------------------------------------------------------------
-
 /// A child that waits to be ended.
 fn fork() -> Vec<String> {
     // SAFETY: the child does nothing but wait.
     unsafe {
         let child = libc::fork();
-        while child == 0 {
-            libc::pause();
+        if child == 0 {
+            loop {
+                libc::pause();
+            }
         }
         assert!(child > 0);
         vec![name(0), child.to_string()]

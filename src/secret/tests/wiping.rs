@@ -55,3 +55,38 @@ fn grown() -> usize {
     assert_eq!(black_box(bytes)[..512], [MARK; 512]);
     address
 }
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn vector_registers_are_cleared() {
+    use std::arch::asm;
+
+    extern "C" fn wipe() {
+        crate::secret::wipe_registers();
+    }
+    let (first, last): (u64, u64);
+    // SAFETY: a call of a C function, and registers that it may change.
+    unsafe {
+        asm!(
+            "movq xmm0, {mark}", "movq xmm15, {mark}", "call {wipe}",
+            "movq r12, xmm0", "movq r13, xmm15",
+            mark = in(reg) u64::MAX, wipe = sym wipe,
+            out("r12") first, out("r13") last,
+            clobber_abi("C"),
+        );
+    }
+    assert_eq!((first, last), (0, 0));
+    if std::arch::is_x86_feature_detected!("avx512f") {
+        let (first, last): (u64, u64);
+        // SAFETY: as above; the processor has these registers.
+        unsafe {
+            asm!(
+                "vpternlogd zmm16, zmm16, zmm16, 255", "vpternlogd zmm31, zmm31, zmm31, 255",
+                "call {wipe}", "vmovq r12, xmm16", "vmovq r13, xmm31",
+                wipe = sym wipe, out("r12") first, out("r13") last,
+                clobber_abi("C"),
+            );
+        }
+        assert_eq!((first, last), (0, 0));
+    }
+}
