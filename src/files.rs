@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 use crate::secret::fork;
 
@@ -65,7 +65,7 @@ impl Standard {
         let mut taken = Standard(Vec::new());
         loop {
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            let descriptor = rustix::fs::open("/", flags, Mode::empty())?;
+            let descriptor = retry_on_intr(|| rustix::fs::open("/", flags, Mode::empty()))?;
             if descriptor.as_raw_fd() > 2 {
                 return Ok(taken);
             }

@@ -68,9 +68,15 @@ impl SealedFile {
         let born = Instant::now();
         let deadline = born + options.lock_timeout;
         let mut new = None;
+        let mut made = false;
+        // Whoever is refused and finds a keystore there must know whose it is.
+        let told = |made: bool, error: Error| match made {
+            true => error.after_the_change("the new keystore was not opened"),
+            false => error,
+        };
         let (file, signature) = loop {
             let gate = fork::enter();
-            if let Some(read) = disk::read(&path)? {
+            if let Some(read) = disk::read(&path).map_err(|error| told(made, error))? {
                 break read;
             }
             if !options.create {
@@ -88,13 +94,14 @@ impl SealedFile {
             if let Some(lock) = Lock::try_take(&place)?
                 && disk::create(&place, new.file(), &lock)?
             {
+                made = true;
                 continue;
             }
             drop(gate);
             wait(deadline)?;
         };
-        let (unverified, store_key, state) =
-            unlock(&path, &file, options, &root, arena).map_err(|error| at(&path, error))?;
+        let (unverified, store_key, state) = unlock(&path, &file, options, &root, arena)
+            .map_err(|error| told(made, at(&path, error)))?;
         drop(root);
         let header = unverified.header();
         let view = Arc::new(View::new(

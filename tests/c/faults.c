@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 /* In the order of KINDS in tests/faults.rs. */
-enum kind { OPEN, READ, WRITE, SYNC, RENAME, LINK, LOCK, STAT, RIGHTS, MAP, MLOCK, RANDOM, MEMORY, KINDS };
+enum kind { OPEN, READ, WRITE, SYNC, RENAME, LOCK, STAT, RIGHTS, MAP, MLOCK, RANDOM, MEMORY, KINDS };
 
 /* As an error: the call does half of what it was asked for. */
 #define SHORT 0
@@ -82,8 +82,8 @@ FAILS(RENAME, int, -1, rename, (const char *from, const char *to), (from, to))
 FAILS(RENAME, int, -1, renameat, (int a, const char *from, int b, const char *to), (a, from, b, to))
 FAILS(RENAME, int, -1, renameat2, (int a, const char *from, int b, const char *to, unsigned flags),
       (a, from, b, to, flags))
-FAILS(LINK, int, -1, link, (const char *from, const char *to), (from, to))
-FAILS(LINK, int, -1, linkat, (int a, const char *from, int b, const char *to, int flags),
+FAILS(RENAME, int, -1, link, (const char *from, const char *to), (from, to))
+FAILS(RENAME, int, -1, linkat, (int a, const char *from, int b, const char *to, int flags),
       (a, from, b, to, flags))
 FAILS(LOCK, int, -1, flock, (int file, int how), (file, how))
 FAILS(STAT, int, -1, stat64, (const char *path, struct stat64 *into), (path, into))
