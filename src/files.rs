@@ -4,6 +4,8 @@
 //! keystore must not get one of these numbers.
 #![forbid(unsafe_code)]
 
+pub mod rights;
+
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};

@@ -266,9 +266,12 @@ fn adding_up_loses_nothing_of_those_who_write_meanwhile() {
     let mut done = 0;
     while done < others.len() {
         done += others.iter().filter_map(Other::said).count();
-        if let Ok(mut file) = OpenOptions::new().append(true).open(used.file()) {
+        let small = fs::metadata(used.file()).is_ok_and(|file| file.len() < 32 << 20);
+        if small && let Ok(mut file) = OpenOptions::new().append(true).open(used.file()) {
             file.write_all(&vec![b'\n'; (1 << 20) + 1]).unwrap();
-            std::thread::sleep(Duration::from_millis(10));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+        if small {
             added_up += usize::from(fs::metadata(used.file()).unwrap().len() < 1 << 20);
         }
     }
@@ -337,6 +340,60 @@ fn nobody_waits_for_the_file() {
     assert!(began.elapsed() < Duration::from_secs(10));
     drop(kms);
     assert_eq!(used.counted(), [3, 0]);
+}
+
+/// However large it is, it costs no memory, and what it says is still counted.
+#[test]
+fn a_huge_file() {
+    #![allow(unsafe_code)]
+    part("little memory", |place| {
+        let room = libc::rlimit {
+            rlim_cur: 400 << 20,
+            rlim_max: 400 << 20,
+        };
+        // SAFETY: reads one structure.
+        assert_eq!(
+            unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const room) },
+            0
+        );
+        let file = path_beside(&place.keystore.canonicalize().unwrap());
+        let len = || fs::metadata(&file).unwrap().len();
+        let kms = place.open(&[]);
+        let keys: Vec<_> = kms.usage(None).unwrap();
+        assert_eq!(keys[0].used.unwrap().0, 2);
+        create_key(&kms);
+        assert!(len() < 1000, "{} bytes", len());
+        assert_eq!(kms.usage(None).unwrap()[0].used.unwrap().0, 2);
+    });
+    let used = Used::new();
+    opens(&used.place.open(&[]), &used.old);
+    let line = fs::read(used.file()).unwrap();
+    // Zeros, as a machine leaves them that lost its power.
+    let mut file = OpenOptions::new().append(true).open(used.file()).unwrap();
+    file.set_len(500 << 20).unwrap();
+    file.write_all(&line).unwrap();
+    used.place.start("a_huge_file", "little memory").end();
+}
+
+/// Ids that somebody made up do not fill the memory; the file stays as it is.
+#[test]
+fn many_ids_that_are_no_versions() {
+    let used = Used::new();
+    opens(&used.place.open(&[]), &used.old);
+    let mut file = OpenOptions::new().append(true).open(used.file()).unwrap();
+    let mut lines = String::new();
+    for number in 0..20_000 {
+        lines += &format!(
+            "{{\"key_version_id\":\"00000000-0000-4000-8000-{number:012}\",\"unwraps\":1,\
+             \"last\":\"2026-11-21T18:30:00Z\"}}\n"
+        );
+    }
+    file.write_all(lines.as_bytes()).unwrap();
+    let len = file.metadata().unwrap().len();
+    create_key(&used.place.open(&[]));
+    assert_eq!(fs::metadata(used.file()).unwrap().len(), len);
+    assert_eq!(used.counted(), [1, 0]);
+    assert!(!used.place.names().iter().any(|name| name.contains("tmp")));
 }
 
 #[test]

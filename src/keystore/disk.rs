@@ -7,7 +7,7 @@
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{self, Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -16,13 +16,13 @@ use rustix::io::Errno;
 
 use super::format::{BEGINNING, Labelled, SEAL_ENDS};
 use crate::error::{Error, Result, Status};
+use crate::files::rights::{OWNER_ONLY, Rights, shed};
 use crate::files::{self, directory};
 use crate::random;
 
 /// A larger file is not a keystore; it is not even read.
 const LARGEST: u64 = 1 << 30;
 const READ_TRIES: usize = 4;
-const OWNER_ONLY: u32 = 0o600;
 const WRITABLE_BY_OTHERS: u32 = 0o002;
 
 /// What `stat` says of a file; another file or another content has another one.
@@ -203,8 +203,8 @@ pub(super) fn replace(path: &Path, bytes: &[u8], _lock: &Lock) -> Result<Signatu
     let old = fs::metadata(path).map_err(|error| failed("look at", path, &error))?;
     let parent = files::open_directory(path).map_err(|error| failed("replace", path, &error))?;
     let mut temporary = Temporary::write(path, bytes, Some(&old))?;
-    fs::rename(&temporary.path, path).map_err(|error| failed("replace", path, &error))?;
-    temporary.in_place = true;
+    let replaced = temporary.replace(path);
+    replaced.map_err(|error| failed("replace", path, &error))?;
     sync(&parent, path).map_err(may_not_last)?;
     let written = temporary.file.metadata();
     let written = written.map_err(|error| may_not_last(failed("look at", path, &error)))?;
@@ -229,7 +229,11 @@ impl Lock {
         let directory = directory(path);
         let parent = fs::metadata(directory).map_err(|error| failed("lock", path, &error))?;
         refuse_writable_by_others(directory, &parent)?;
-        let keystore = fs::metadata(path).ok();
+        let rights = match Rights::of(path) {
+            Ok(rights) => Some(rights.of_writers()),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(failed("look at", path, &error)),
+        };
         let mut options = OpenOptions::new();
         options
             .read(true)
@@ -238,7 +242,28 @@ impl Lock {
             .truncate(false)
             .mode(OWNER_ONLY)
             .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
-        let file = files::open(&lock_path, &options).map_err(io)?;
+        let file = match files::open(&lock_path, &options) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                return Err(Error::with(
+                    Status::KeystoreIo,
+                    format!(
+                        "Could not lock {}: {error}. It opens for those who may write the keystore; if this \
+                         user may, give it the keystore's owner, group and mode.",
+                        lock_path.display()
+                    ),
+                ));
+            }
+            Err(error) => return Err(io(error)),
+        };
+        if !file.metadata().map_err(io)?.is_file() {
+            return Err(io(ErrorKind::InvalidInput.into()));
+        }
+        // Before it is held, so that from now on nobody opens it who may not.
+        if let Some(rights) = rights {
+            // The file of another who may write is for him to bring in line.
+            let _ = rights.give_beside(&file);
+        }
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
@@ -250,23 +275,21 @@ impl Lock {
             // Somebody removed the file in between: this lock guards nothing.
             return Ok(None);
         }
-        if let Some(keystore) = keystore {
-            take_after(&file, &held, &keystore);
-        }
         sweep(path);
         Ok(Some(Lock { _file: file }))
     }
 }
 
 /// A file beside the keystore, on its way to replace it; removed if it does not get there.
-struct Temporary {
+pub(super) struct Temporary {
     path: PathBuf,
-    file: File,
+    pub(super) file: File,
     in_place: bool,
 }
 
 impl Temporary {
-    fn write(keystore: &Path, bytes: &[u8], old: Option<&Metadata>) -> Result<Self> {
+    /// Makes an empty file for all whom these rights serve; without them, for its owner alone.
+    pub(super) fn create(keystore: &Path, rights: Option<&Rights>) -> Result<Self> {
         let mut random = [0; 8];
         random::fill(&mut random)?;
         let name = format!("{TEMPORARY}{:016x}", u64::from_ne_bytes(random));
@@ -274,30 +297,39 @@ impl Temporary {
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).mode(OWNER_ONLY);
         let file = files::open(&path, &options).map_err(|error| failed("write", &path, &error))?;
-        let mut temporary = Temporary {
+        let temporary = Temporary {
             path,
             file,
             in_place: false,
         };
+        let io = |error: io::Error| failed("set the rights of", &temporary.path, &error);
+        shed(&temporary.file).map_err(io)?;
+        let Some(rights) = rights else {
+            return Ok(temporary);
+        };
+        match rights.give(&temporary.file) {
+            Err(error) if error.kind() != ErrorKind::PermissionDenied => return Err(io(error)),
+            _ => {}
+        }
+        let directory = fs::metadata(directory(keystore)).map_err(io)?;
+        match rights.are_of(&temporary.file, &directory).map_err(io)? {
+            true => Ok(temporary),
+            false => Err(not_ours(keystore)),
+        }
+    }
+
+    fn write(keystore: &Path, bytes: &[u8], old: Option<&Metadata>) -> Result<Self> {
+        let rights = old.map(|_| Rights::of(keystore)).transpose();
+        let rights = rights.map_err(|error| failed("look at", keystore, &error))?;
+        let mut temporary = Self::create(keystore, rights.as_ref())?;
         let filled = temporary.fill(bytes, old);
         filled.map_err(|error| failed("write", &temporary.path, &error))?;
-        if old.is_some_and(|old| !temporary.belongs_as(old)) {
-            return Err(Error::with(
-                Status::KeystoreIo,
-                format!(
-                    "{} belongs to another user or group, which a new file of this process would not; \
-                     change it as its owner.",
-                    keystore.display()
-                ),
-            ));
-        }
         Ok(temporary)
     }
 
     fn fill(&mut self, bytes: &[u8], old: Option<&Metadata>) -> io::Result<()> {
         self.file.write_all(bytes)?;
         if let Some(old) = old {
-            take_after(&self.file, &self.file.metadata()?, old);
             self.file.set_modified(after(old))?;
         }
         self.file.sync_all()
@@ -322,11 +354,11 @@ impl Temporary {
         })
     }
 
-    /// Whether the readers of the old file can read this one.
-    fn belongs_as(&self, old: &Metadata) -> bool {
-        self.file
-            .metadata()
-            .is_ok_and(|new| (new.uid(), new.gid()) == (old.uid(), old.gid()))
+    /// Puts it in the place of another file.
+    pub(super) fn replace(&mut self, path: &Path) -> io::Result<()> {
+        fs::rename(&self.path, path)?;
+        self.in_place = true;
+        Ok(())
     }
 }
 
@@ -369,17 +401,6 @@ fn after(old: &Metadata) -> SystemTime {
     }
 }
 
-/// Gives a new file the mode and owner of the keystore, as far as this process may.
-fn take_after(file: &File, new: &Metadata, old: &Metadata) {
-    if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
-        let _ = fchown(file, Some(old.uid()), Some(old.gid()));
-    }
-    let mode = old.permissions().mode() & 0o777;
-    if new.permissions().mode() & 0o777 != mode {
-        let _ = file.set_permissions(fs::Permissions::from_mode(mode));
-    }
-}
-
 fn refuse_writable_by_others(path: &Path, metadata: &Metadata) -> Result<()> {
     if metadata.permissions().mode() & WRITABLE_BY_OTHERS == 0 {
         return Ok(());
@@ -396,6 +417,19 @@ fn refuse_writable_by_others(path: &Path, metadata: &Metadata) -> Result<()> {
 
 fn sync(parent: &File, path: &Path) -> Result<()> {
     files::sync_directory(parent).map_err(|error| failed("sync the directory of", path, &error))
+}
+
+/// A new file of this process would shut somebody out.
+fn not_ours(keystore: &Path) -> Error {
+    Error::with(
+        Status::KeystoreIo,
+        format!(
+            "{} belongs to another user or group, and a new file of this process would not serve all who \
+             use it. Change it as its owner, or let a group share it: mode 0660, in a directory of that \
+             group with mode 2770.",
+            keystore.display()
+        ),
+    )
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {

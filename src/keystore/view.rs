@@ -120,6 +120,11 @@ impl View {
         self.versions.len()
     }
 
+    /// Whether there is a version of this id.
+    pub(super) fn has(&self, key_version_id: Uuid) -> bool {
+        self.versions.contains_key(&key_version_id)
+    }
+
     /// The id of the CMK that an alias points to.
     pub fn alias(&self, name: &str) -> Result<Uuid> {
         self.aliases

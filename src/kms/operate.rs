@@ -136,13 +136,13 @@ impl Kms {
     /// How often each version has unwrapped, at least, and when last. `key_id` limits it to one CMK.
     pub fn usage(&self, key_id: Option<&str>) -> Result<Vec<VersionUsage>> {
         self.write_usage();
-        let sums = match self.keystore.path() {
-            Some(path) => usage::read(path)?,
-            None => HashMap::default(),
-        };
         let name = key_id.map(crate::key_name::KeyName::parse);
         self.on_view(|view| {
             let one = name.as_ref().map(|name| name.find(view)).transpose()?;
+            let sums = match self.keystore.path() {
+                Some(path) => usage::read(path, view)?,
+                None => HashMap::default(),
+            };
             let wanted = |key: &&Key| one.is_none_or(|one| one.key_id == key.key_id);
             let of_key = |key: &Key| {
                 let told = |version: &Arc<Version>| tell(key, version, &sums);
