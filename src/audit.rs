@@ -2,15 +2,12 @@
 //! released. Without a sink none of this runs.
 #![forbid(unsafe_code)]
 
+mod log;
+
 use std::cell::RefCell;
 use std::collections::hash_map::Entry;
-use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -19,24 +16,21 @@ use crate::allocation;
 use crate::clock::Timestamp;
 use crate::context::Context;
 use crate::error::{Error, Result, Status};
-use crate::files;
 use crate::key_name::KeyUse;
 use crate::maps::HashMap;
+use crate::options::Options;
 use crate::request_id::Call;
-use crate::secret::fork;
 use crate::tree::{Fields, Node, named};
+use log::{Durability, Log};
 
 /// The most characters of what a caller gave as a name: a line must not grow with its nonsense.
 const TOLD_MAX: usize = 300;
-/// How often, and how far apart, a line without its end is looked at before it counts as torn.
-const LOOKS: u32 = 5;
-const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
 
 /// Where lines go.
 #[derive(Clone)]
 pub enum Sink {
-    /// To the end of this file, opened anew for each line, so that it may be renamed at any time.
-    File(PathBuf),
+    /// To the end of a file.
+    File(Log),
     /// To the host, which answers whether it has taken the line.
     Host(Host),
 }
@@ -169,12 +163,16 @@ impl<'a> Event<'a> {
 }
 
 impl Sink {
-    /// The same sink, wherever the process goes.
-    pub fn resolved(&self) -> Result<Self> {
+    /// A file to append to.
+    pub fn file(path: impl Into<PathBuf>) -> Self {
+        Sink::File(Log::new(path.into()))
+    }
+
+    /// The same sink, wherever the process goes, for a client with these options. A place that cannot be
+    /// a log is refused.
+    pub fn resolved(&self, options: &Options) -> Result<Self> {
         match self {
-            Sink::File(path) => std::path::absolute(path).map(Sink::File).map_err(|error| {
-                Error::invalid_option("audit_log", format!("{}: {error}", path.display()))
-            }),
+            Sink::File(log) => log.resolved(options).map(Sink::File),
             Sink::Host(host) => Ok(Sink::Host(Arc::clone(host))),
         }
     }
@@ -217,12 +215,12 @@ impl Sink {
         let line = Node::Object(fields).to_line()?;
         let line = line.as_bytes();
         match self {
-            Sink::File(path) => append(path, line, durability).map_err(|error| {
+            Sink::File(log) => log.append(line, durability).map_err(|error| {
                 Error::with(
                     Status::AuditFailed,
                     format!(
                         "The audit log {} could not be written: {error}.",
-                        path.display()
+                        log.path().display()
                     ),
                 )
             }),
@@ -233,12 +231,6 @@ impl Sink {
             )),
         }
     }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Durability {
-    Written,
-    Synced,
 }
 
 fn begin(call: &Call, event: &Event<'_>, phase: &'static str) -> Result<Fields> {
@@ -301,72 +293,4 @@ fn as_object(context: &Context) -> Result<Node> {
         pairs.push((key.into(), Node::text(value)));
     }
     Ok(Node::Object(pairs))
-}
-
-/// One write for the whole line: lines of many processes do not mix.
-fn append(path: &Path, line: &[u8], durability: Durability) -> io::Result<()> {
-    let _gate = fork::enter();
-    let mut file = open(path)?;
-    let mut whole = Vec::new();
-    let line = if is_torn(&file) {
-        whole.try_reserve_exact(1 + line.len())?;
-        whole.push(b'\n');
-        whole.extend_from_slice(line);
-        &whole
-    } else {
-        line
-    };
-    if file.write(line)? != line.len() {
-        return Err(io::Error::new(
-            ErrorKind::WriteZero,
-            "the line was not written whole",
-        ));
-    }
-    match durability {
-        Durability::Written => Ok(()),
-        Durability::Synced => file.sync_data(),
-    }
-}
-
-/// Opens the log to be appended to, and made if need be. A file is opened for reading too, to see how it
-/// ends; where that is not allowed, or it is a pipe that must not be its own reader, for writing alone.
-fn open(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options
-        .append(true)
-        .mode(0o600)
-        .custom_flags(libc::O_NOCTTY | libc::O_NONBLOCK);
-    match files::open(path, options.clone().read(true)) {
-        Ok(file) if file.metadata()?.is_file() => Ok(file),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let file = files::open(path, options.read(true).create(true))?;
-            // Without its name in the directory, a line that is on disk could not be found.
-            let directory = path.parent().unwrap_or(path);
-            files::open(directory, OpenOptions::new().read(true))?.sync_all()?;
-            Ok(file)
-        }
-        Ok(_) => files::open(path, &options),
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => files::open(path, &options),
-        Err(error) => Err(error),
-    }
-}
-
-/// Whether the last line has no end, because its writer was killed within it or the disk was full. A
-/// line that another process is just writing looks like that too, but not for long; where it takes
-/// longer, an empty line comes of it.
-fn is_torn(file: &File) -> bool {
-    for _ in 0..LOOKS {
-        if !ends_within_a_line(file) {
-            return false;
-        }
-        thread::sleep(BETWEEN_LOOKS);
-    }
-    true
-}
-
-/// What cannot be read tells nothing.
-fn ends_within_a_line(file: &File) -> bool {
-    let len = file.metadata().map_or(0, |metadata| metadata.len());
-    let mut last = [b'\n'];
-    len > 0 && file.read_at(&mut last, len - 1).is_ok() && last != *b"\n"
 }

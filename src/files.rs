@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod rights;
+pub mod roles;
 
 use std::fs::{File, OpenOptions};
 use std::io;

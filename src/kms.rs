@@ -87,7 +87,11 @@ const _: fn() = || {
 impl Kms {
     /// Opens the keystore that the options name.
     pub fn open(options: &Options) -> Result<Self> {
-        let audit = options.audit.as_ref().map(Sink::resolved).transpose()?;
+        options.keep_apart(&[])?;
+        let audit = match &options.audit {
+            Some(sink) => Some(sink.resolved(options)?),
+            None => None,
+        };
         let arena = Arena::new(options.locked_memory_max)?;
         let place = options
             .keystore

@@ -1,7 +1,7 @@
 //! Options: one table of names, each with what it accepts.
 #![forbid(unsafe_code)]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -10,6 +10,7 @@ use crate::action::Permissions;
 use crate::allocation;
 use crate::audit;
 use crate::error::{Error, Result, Status};
+use crate::files::roles;
 use crate::key_name::parse_id;
 use crate::root_key::{self, RootKey, Source};
 use crate::secret::heap::SecretBytes;
@@ -103,7 +104,7 @@ const TABLE: &[(&str, Setter)] = &[
         Ok(())
     }),
     ("audit_log", |options, value| {
-        options.audit = Some(audit::Sink::File(PathBuf::from(value)));
+        options.audit = Some(audit::Sink::file(value));
         Ok(())
     }),
     ("refresh_interval_ms", |options, value| {
@@ -178,6 +179,27 @@ impl Options {
             return Err(two_audit_logs());
         }
         Ok(())
+    }
+
+    /// Refuses two options that name one file, or an option and one of `more`: arguments of a command.
+    pub fn keep_apart(&self, more: &[(&str, &Path)]) -> Result<()> {
+        let root_key = self.root_key_source()?;
+        let root_key = root_key.as_ref().and_then(Source::path);
+        let mut named = Vec::with_capacity(2 + more.len());
+        named.extend(root_key.as_deref().map(|path| ("root_key", path)));
+        if let Some(audit::Sink::File(log)) = &self.audit {
+            named.push(("audit_log", log.path()));
+        }
+        named.extend(more);
+        roles::keep_apart(self.keystore_file(), &named)
+    }
+
+    /// The keystore's file, unless it is in memory.
+    pub fn keystore_file(&self) -> Option<&Path> {
+        match &self.keystore {
+            Some(Place::File(path)) => Some(path),
+            _ => None,
+        }
     }
 
     /// Where the root key comes from, as an absolute path, unless it was given as bytes.

@@ -402,17 +402,6 @@ fn a_log_that_may_not_be_read_is_written() {
 }
 
 #[test]
-fn a_pipe_without_a_reader_takes_nothing() {
-    let place = Place::new();
-    let log = place.at("audit.log");
-    let path = std::ffi::CString::new(log.to_str().unwrap()).unwrap();
-    assert_eq!(c!(libc::mkfifo(path.as_ptr(), 0o600)), 0);
-    let service = place.open(&[("audit_log", log.to_str().unwrap())]);
-    let (status, _) = service.refused("CreateKey", &[]);
-    assert_eq!(status, kmsbox::error::Status::AuditFailed);
-}
-
-#[test]
 fn the_log_stays_where_it_was_when_the_process_moves() {
     const TEST: &str = "the_log_stays_where_it_was_when_the_process_moves";
     if let Some(again) = again::Again::of(TEST) {

@@ -15,6 +15,8 @@ mod descriptors;
 mod limits;
 #[path = "hosts/paths.rs"]
 mod paths;
+#[path = "hosts/signals.rs"]
+mod signals;
 #[path = "hosts/stacks.rs"]
 mod stacks;
 

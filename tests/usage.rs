@@ -352,10 +352,8 @@ fn a_huge_file() {
             rlim_max: 400 << 20,
         };
         // SAFETY: reads one structure.
-        assert_eq!(
-            unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const room) },
-            0
-        );
+        let limited = unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const room) };
+        assert_eq!(limited, 0);
         let file = path_beside(&place.keystore.canonicalize().unwrap());
         let len = || fs::metadata(&file).unwrap().len();
         let kms = place.open(&[]);

@@ -69,14 +69,6 @@ impl NewFile {
             .map_err(|error| Failure::file("write", &self.path, error))
     }
 
-    /// Whether a path leads to it.
-    pub fn is_at(&self, path: &Path) -> bool {
-        let (Ok(own), Ok(there)) = (self.file.metadata(), fs::metadata(path)) else {
-            return false;
-        };
-        (own.dev(), own.ino()) == (there.dev(), there.ino())
-    }
-
     /// It is not removed again.
     pub fn keep(mut self) {
         self.finished = true;

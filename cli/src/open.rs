@@ -12,6 +12,7 @@ use kmsbox::options::{Options, Place};
 use kmsbox::root_key::Source;
 
 use crate::failure::{Failure, Result};
+use crate::new_file;
 
 /// Options that every subcommand takes.
 #[derive(Args)]
@@ -68,7 +69,18 @@ pub enum Access {
 impl Global {
     /// Opens the keystore.
     pub fn open(&self, access: Access) -> Result<Kms> {
-        Ok(Kms::open(&self.options(access)?)?)
+        self.open_beside(access, &[])
+    }
+
+    /// Opens the keystore for a command that makes these files too, named by its arguments.
+    pub fn open_beside(&self, access: Access, files: &[(&str, Option<&Path>)]) -> Result<Kms> {
+        let options = self.options(access)?;
+        let named: Vec<_> = files
+            .iter()
+            .filter_map(|(argument, path)| Some((*argument, new_file::named(*path)?)))
+            .collect();
+        options.keep_apart(&named)?;
+        Ok(Kms::open(&options)?)
     }
 
     /// The library's options, without looking at any file.
@@ -76,7 +88,7 @@ impl Global {
         let mut options = Options::default();
         options.keystore = Some(Place::File(self.keystore()?.to_owned()));
         options.read_only = access == Access::Read;
-        options.audit = self.audit_log.clone().map(Sink::File);
+        options.audit = self.audit_log.clone().map(Sink::file);
         options.set_root_key_source(self.root_key()?)?;
         Ok(options)
     }

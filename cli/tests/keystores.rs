@@ -140,7 +140,9 @@ fn a_root_key_made_for_nothing_is_taken_away() {
     place.ok(&["verify"]);
 
     let add = |name: &str| ["root-key", "add", name, "--make"].map(str::to_owned);
-    let unheard = ["--audit-log", "none/audit"];
+    // Too long for the name of a file, which is found out when the first line is written.
+    let name = "a".repeat(256);
+    let unheard = ["--audit-log", &name];
     let refused = add("file:refused.key");
     let args: Vec<&str> = refused.iter().map(String::as_str).chain(unheard).collect();
     place.fails(3, &args);
@@ -157,18 +159,10 @@ fn a_root_key_made_for_nothing_is_taken_away() {
     }
 }
 
-/// Neither does one that was to be the keystore itself.
+/// Nor is one made where the keystore's path is a link that leads nowhere.
 #[test]
-fn a_root_key_is_not_made_in_the_place_of_the_keystore() {
+fn no_root_key_is_made_for_a_link_to_nothing() {
     let place = Place::empty();
-    fs::create_dir(place.path("sub")).unwrap();
-    for name in ["keystore", "./keystore", "sub/../keystore"] {
-        let root_key = format!("file:{name}");
-        let init = ["init", "--make-root-key", "--root-key", &root_key];
-        let said = place.fails(2, &init);
-        assert!(said.contains("same file"), "{said}");
-        assert!(!place.path("keystore").exists());
-    }
     symlink("nowhere", place.path("keystore")).unwrap();
     let said = place.fails(3, &["init", "--make-root-key"]);
     assert!(said.contains("leads nowhere"), "{said}");
@@ -203,6 +197,73 @@ fn names_that_are_not_utf_8() {
     // Where such a name is only shown, it is shown with a sign for each byte that is no text.
     let shown = run(&["verify", "--json"]).json()["Keystore"].clone();
     assert!(shown.as_str().unwrap().ends_with("/\u{FFFD}ks"), "{shown}");
+}
+
+/// Nothing is made under a name that the keystore has, or will have.
+#[test]
+fn a_new_file_is_not_one_of_the_keystores() {
+    let place = Place::empty();
+    for name in ["keystore", "keystore.lock", "keystore.tmp-0123456789abcdef"] {
+        let root_key = source(&place.path(name));
+        let said = place.fails(3, &["--root-key", &root_key, "init", "--make-root-key"]);
+        assert!(
+            said.contains("\"root_key\"") && said.contains("\"keystore\""),
+            "{said}"
+        );
+        assert_eq!(fs::read_dir(&place.directory).unwrap().count(), 0);
+    }
+    place.ok(&["init", "--make-root-key"]);
+    place.ok(&["create-key", "--alias", "alias/orders"]);
+    let blob = place.ok(&["encrypt", "alias/orders", "root.key"]);
+    let blob = blob.trim();
+    let names = || {
+        let entries = fs::read_dir(&place.directory).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = names();
+    for told_and_command in [
+        &["--out", "generate-data-key", "alias/orders", "--out"][..],
+        &[
+            "--plaintext",
+            "generate-data-key",
+            "alias/orders",
+            "--plaintext",
+        ],
+        &["--out", "encrypt", "alias/orders", "root.key", "--out"],
+        &["--out", "decrypt", "--blob", blob, "--out"],
+        &[
+            "--out",
+            "re-encrypt",
+            "--blob",
+            blob,
+            "--to",
+            "alias/orders",
+            "--out",
+        ],
+        &["--out", "call", "Action=ListKeys", "--out"],
+        &["--parameters", "import", "alias/orders", "--parameters"],
+        &["FILE", "backup"],
+    ] {
+        let (argument, command) = told_and_command.split_first().unwrap();
+        for name in ["keystore.usage", "keystore.tmp-0123456789abcdef"] {
+            let said = place.fails(3, &[command, &[name]].concat());
+            assert!(
+                said.contains(&format!("\"{argument}\"")),
+                "{command:?}: {said}"
+            );
+            assert_eq!(names(), before, "{command:?}");
+        }
+    }
+    let made = ["root-key", "add", "file:keystore.usage", "--make"];
+    assert!(place.fails(3, &made).contains("\"SOURCE\""));
+    // A backup that the new keystore's first writer would sweep.
+    fs::create_dir(place.path("new")).unwrap();
+    let swept = "new/keystore.tmp-0123456789abcdef";
+    fs::copy(place.path("keystore"), place.path(swept)).unwrap();
+    place.fails(3, &["restore", swept, "--keystore", "new/keystore"]);
+    assert!(place.path(swept).exists());
 }
 
 #[test]

@@ -101,6 +101,16 @@ impl Source {
         })
     }
 
+    /// The file that it names, if it names one.
+    pub fn path(&self) -> Option<PathBuf> {
+        match self {
+            Source::File(path) | Source::PassphraseFile(path) => Some(path.clone()),
+            Source::Credential(name) => env::var_os("CREDENTIALS_DIRECTORY")
+                .map(|directory| Path::new(&directory).join(name)),
+            Source::Environment(_) => None,
+        }
+    }
+
     /// Follows the source.
     pub fn load(&self) -> Result<RootKey> {
         match &self.absolute()? {

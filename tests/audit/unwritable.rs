@@ -1,7 +1,9 @@
 //! A log that cannot be written: the operation fails and releases nothing.
 
-use std::ffi::c_int;
+use std::ffi::{CString, c_int};
 use std::fs;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use kmsbox::error::Status;
@@ -10,14 +12,22 @@ use crate::again::Again;
 use crate::client::{self, Ask};
 use crate::service::{self, request};
 
-/// Tries every kind of operation by a client whose log cannot be written.
-fn nothing_is_released(keystore: &Path, log: &str, key: &str, blob: &str) {
+/// Tries every kind of operation by a client whose log cannot be written, since `spoil` is done to it after
+/// the client is opened.
+fn nothing_is_released(
+    keystore: &Path,
+    log: &Path,
+    key: &str,
+    blob: &str,
+    spoil: impl FnOnce(&Path),
+) {
     let mut options = client::Options::new();
     options.root_key(&service::ROOT_KEY);
     options.set("keystore", keystore.to_str().unwrap());
-    options.set("audit_log", log);
+    options.set("audit_log", log.to_str().unwrap());
     let client = options.open().unwrap();
-    let failed = |status: Status| assert_eq!(status, Status::AuditFailed, "{log}");
+    spoil(log);
+    let failed = |status: Status| assert_eq!(status, Status::AuditFailed, "{}", log.display());
 
     // The client checks that the buffers are wiped and the lengths zero.
     let ask = Ask {
@@ -75,21 +85,73 @@ fn prepared() -> (service::Place, String, String) {
     (place, key, blob)
 }
 
+type Spoil = fn(&Path);
+
+/// What is put in the place of the log while a client runs.
+const SPOILED: &[(&str, Spoil)] = &[
+    ("a directory", |log| fs::create_dir(log).unwrap()),
+    ("in a directory that is gone", |log| {
+        fs::remove_dir_all(log.parent().unwrap()).unwrap();
+    }),
+    ("a full device", |log| symlink("/dev/full", log).unwrap()),
+    ("a FIFO", |log| make_fifo(log)),
+    ("a socket", |log| drop(UnixListener::bind(log).unwrap())),
+    ("the keystore", |log| symlink("../keystore", log).unwrap()),
+];
+
 #[test]
-fn a_directory_a_missing_one_and_a_full_device() {
+fn spoiled_while_a_client_runs() {
     let (place, key, blob) = prepared();
-    let directory = place.at("directory");
-    fs::create_dir(&directory).unwrap();
-    let missing = place.at("missing/audit.log");
-    for log in [
-        directory.to_str().unwrap(),
-        missing.to_str().unwrap(),
-        "/dev/full",
-    ] {
-        nothing_is_released(&place.keystore(), log, &key, &blob);
+    let keystore = fs::read(place.keystore()).unwrap();
+    for (what, spoil) in SPOILED {
+        println!("{what}");
+        let folder = place.at(what);
+        fs::create_dir(&folder).unwrap();
+        nothing_is_released(&place.keystore(), &folder.join("log"), &key, &blob, spoil);
     }
-    assert_eq!(place.epoch(), place.file()["epoch"]);
-    assert_eq!(place.key_in_file(&key).unwrap()["state"], "Enabled");
+    assert_eq!(fs::read(place.keystore()).unwrap(), keystore);
+}
+
+/// A place that cannot be a log is refused before anything is done.
+#[test]
+fn no_place_for_a_log() {
+    let place = service::Place::new();
+    let at = |name: &str| place.at(name).to_str().unwrap().to_owned();
+    fs::create_dir(at("directory")).unwrap();
+    make_fifo(&place.at("fifo"));
+    let _socket = UnixListener::bind(at("socket")).unwrap();
+    symlink("missing/log", at("link")).unwrap();
+    let fd = format!("/proc/{}/fd/1", std::process::id());
+    for log in [
+        &at("directory"),
+        &at("fifo"),
+        &at("socket"),
+        &at("missing/log"),
+        &at("link"),
+        "/dev/full",
+        "/dev/null",
+        "/dev/stdout",
+        "/dev/fd/2",
+        "/proc/self/fd/1",
+        &fd,
+    ] {
+        let mut options = client::Options::new();
+        options.root_key(&service::ROOT_KEY);
+        options.set("keystore", &at("keystore"));
+        options.set("create", "true");
+        options.set("audit_log", log);
+        let refusal = options.open().unwrap_err();
+        assert_eq!(refusal.status, Status::InvalidOption, "{log}");
+        for told in ["audit_log", log] {
+            assert!(refusal.message.contains(told), "{}", refusal.message);
+        }
+    }
+    assert!(!place.keystore().exists(), "nothing was made");
+}
+
+fn make_fifo(path: &Path) {
+    let path = CString::new(path.to_str().unwrap()).unwrap();
+    assert_eq!(c!(libc::mkfifo(path.as_ptr(), 0o600)), 0);
 }
 
 #[test]
@@ -107,7 +169,7 @@ fn a_file_that_may_grow_no_more() {
             libc::setrlimit(libc::RLIMIT_FSIZE, &limit)
         });
         assert_eq!(ignored, 0);
-        nothing_is_released(keystore.as_ref(), &log, &key, &blob);
+        nothing_is_released(keystore.as_ref(), log.as_ref(), &key, &blob, |_| {});
         return;
     }
     let (place, key, blob) = prepared();

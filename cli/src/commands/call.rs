@@ -67,7 +67,7 @@ impl CallArgs {
         if let Some(consequence) = consequence {
             confirm(global.yes, &format!("{action} {consequence}."))?;
         }
-        let kms = global.open(Access::Write)?;
+        let kms = global.open_beside(Access::Write, &[("--out", self.out.as_deref())])?;
         let show = self.show || !SECRET.contains(&action.as_str());
         let out = SecretOut::find(self.out.as_deref(), show)?;
         let answer = document::perform(&kms, &Call::default(), &request);

@@ -77,7 +77,8 @@ impl GenerateDataKey {
         }
         let context = self.context.context()?;
         let len = KeySpec::data_key_len(self.bytes, || KeySpec::from_name(&self.spec).map(Some))?;
-        let kms = global.open(Access::Write)?;
+        let files = [("--plaintext", self.plaintext.as_deref()), ("--out", file)];
+        let kms = global.open_beside(Access::Write, &files)?;
         // Places are found before the key is made.
         let secret_out = match &self.plaintext {
             Some(path) => Some(SecretOut::find(Some(path), self.show)?),
@@ -152,7 +153,7 @@ impl Encrypt {
             true => Content::Text,
             false => Content::Bytes,
         };
-        let kms = global.open(Access::Write)?;
+        let kms = global.open_beside(Access::Write, &[("--out", self.out.as_deref())])?;
         let file = new_file::named(self.out.as_deref());
         let out = file.map(NewFile::create).transpose()?;
         let mut wrapped = vec![0; blob::len(plaintext.len())];
@@ -212,7 +213,7 @@ impl Decrypt {
         let context = self.context.context()?;
         let wrapped = self.blob.read()?;
         let parsed = blob::parse(&wrapped)?;
-        let kms = global.open(Access::Write)?;
+        let kms = global.open_beside(Access::Write, &[("--out", self.out.as_deref())])?;
         let out = SecretOut::find(self.out.as_deref(), self.show)?;
         let mut plaintext = Scratch::zeroed(parsed.ciphertext.len());
         let expect = self.expect.as_deref();

@@ -76,7 +76,8 @@ pub struct Import {
 
 impl Import {
     pub fn run(self, global: &Global) -> Result<()> {
-        let kms = global.open(Access::Write)?;
+        let parameters = ("--parameters", self.parameters.as_deref());
+        let kms = global.open_beside(Access::Write, &[parameters])?;
         let id = naming::find(&kms, &self.key.key)?.key_id.to_string();
         match (&self.file, &self.parameters, &self.material) {
             (_, Some(parameters), None) => return write_parameters(global, &kms, &id, parameters),

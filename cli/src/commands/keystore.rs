@@ -58,18 +58,11 @@ impl Init {
             };
             return Err(Failure::Files(format!("{} {why}.", path.display())));
         }
+        options.keep_apart(&[])?;
         let made = match self.make_root_key {
             true => Some(make_root_key(&global.root_key()?, "--root-key")?),
             false => None,
         };
-        if let Some(made) = &made
-            && made.is_at(path)
-        {
-            return Err(Failure::Usage(format!(
-                "--root-key and --keystore name the same file, {}; keep the root key apart.",
-                path.display()
-            )));
-        }
         let opened = Kms::open(&options);
         // A root key that opens nothing is taken away again; one whose keystore came into being is not,
         // whatever went wrong after that.
@@ -162,7 +155,7 @@ pub struct Backup {
 
 impl Backup {
     pub fn run(self, global: &Global) -> Result<()> {
-        let kms = global.open(Access::Read)?;
+        let kms = global.open_beside(Access::Read, &[("FILE", Some(&self.to))])?;
         let copy = kms.backup(&global.options(Access::Read)?, &self.to)?;
         report(
             global,
@@ -199,6 +192,7 @@ impl Restore {
     pub fn run(self, global: &Global) -> Result<()> {
         let to = global.keystore()?;
         let options = global.options(Access::Read)?;
+        options.keep_apart(&[("FILE", &self.from)])?;
         let copy = backup::restore(&self.from, to, &options, self.dry_run)?;
         let done = match self.dry_run {
             true => "Would restore",

@@ -81,7 +81,7 @@ impl ReEncrypt {
         };
         let mut input = self.blobs.open()?;
         let raw = input.is_raw()?;
-        let kms = global.open(Access::Write)?;
+        let kms = global.open_beside(Access::Write, &[("--out", self.out.as_deref())])?;
         // Every blob would be refused for what is wrong with the destination.
         let destination = naming::find(&kms, &self.to)?;
         destination.usable()?;

@@ -106,7 +106,7 @@ impl RootKeyArgs {
 impl Add {
     fn run(self, global: &Global) -> Result<()> {
         let source = source_of(&self.source)?;
-        let kms = global.open(Access::Write)?;
+        let kms = global.open_beside(Access::Write, &[("SOURCE", source.path().as_deref())])?;
         let current = global.options(Access::Write)?.root_key()?;
         if self.make && kms.root_keys(None)?.len() >= MOST_SLOTS {
             return Err(Error::with(
