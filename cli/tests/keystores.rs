@@ -223,30 +223,30 @@ fn a_new_file_is_not_one_of_the_keystores() {
         names
     };
     let before = names();
-    for told_and_command in [
-        &["--out", "generate-data-key", "alias/orders", "--out"][..],
-        &[
+    let commands: [(&str, &[&str]); 8] = [
+        ("--out", &["generate-data-key", "alias/orders", "--out"]),
+        (
             "--plaintext",
-            "generate-data-key",
-            "alias/orders",
-            "--plaintext",
-        ],
-        &["--out", "encrypt", "alias/orders", "root.key", "--out"],
-        &["--out", "decrypt", "--blob", blob, "--out"],
-        &[
+            &["generate-data-key", "alias/orders", "--plaintext"],
+        ),
+        ("--out", &["encrypt", "alias/orders", "root.key", "--out"]),
+        ("--out", &["decrypt", "--blob", blob, "--out"]),
+        (
             "--out",
-            "re-encrypt",
-            "--blob",
-            blob,
-            "--to",
-            "alias/orders",
-            "--out",
-        ],
-        &["--out", "call", "Action=ListKeys", "--out"],
-        &["--parameters", "import", "alias/orders", "--parameters"],
-        &["FILE", "backup"],
-    ] {
-        let (argument, command) = told_and_command.split_first().unwrap();
+            &[
+                "re-encrypt",
+                "--blob",
+                blob,
+                "--to",
+                "alias/orders",
+                "--out",
+            ],
+        ),
+        ("--out", &["call", "Action=ListKeys", "--out"]),
+        ("--parameters", &["import", "alias/orders", "--parameters"]),
+        ("FILE", &["backup"]),
+    ];
+    for (argument, command) in commands {
         for name in ["keystore.usage", "keystore.tmp-0123456789abcdef"] {
             let said = place.fails(3, &[command, &[name]].concat());
             assert!(

@@ -56,7 +56,7 @@ pub unsafe extern "C" fn kms_options_new(options: *mut *mut kms_options) -> kms_
 ///                        (hex or base64), "passphrase-file:PATH" (through Argon2id)
 ///   permissions          comma list of API actions that this client will perform, such as "Decrypt" or,
 ///                        on one CMK, "Decrypt@alias/orders"; default: all
-///   audit_log            path of a file that gets one line of JSON for each operation
+///   audit_log            path of a regular file that gets one line of JSON for each operation
 ///   keystore_id          the id that the keystore must have, and gets if it is made: lower-case UUID
 ///   read_only            "true": never writes; default "false"
 ///   refresh_interval_ms  0..3600000: how stale the view of another process's change may be; default
