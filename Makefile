@@ -66,7 +66,7 @@ help:
 	@echo 'make wheel     the Python package with the library in it'
 	@echo 'make examples  the programs of c_examples'
 	@echo 'make test      every test; the last line counts them'
-	@echo 'make torture   the tests that take long, about 25 minutes, with their figures'
+	@echo 'make torture   the tests that take long, about 30 minutes, with their figures'
 	@echo 'make lint      formatting and lints'
 	@echo 'make header    refresh include/kmsbox.h from the sources'
 	@echo 'make bench     what a data key costs, in time and in instructions, and what a large keystore does'
