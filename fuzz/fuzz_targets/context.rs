@@ -31,7 +31,8 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-/// The pairs in the order of their keys, if the page on blobs says that the context is one.
+/// The pairs in the order of their keys, if docs/blob-format.md says that the context is one. JSON itself is
+/// read by the same crate as in the library.
 fn model(bytes: &[u8]) -> Option<Vec<(String, String)>> {
     let text = std::str::from_utf8(bytes).ok()?;
     if text.len() > 64 * 1024 {

@@ -76,11 +76,6 @@ fn set(options: &mut Options, name: &str, value: &str) {
         return;
     };
     assert_eq!(error.status(), Status::InvalidOption, "{error}");
-    assert!(
-        !error.message().chars().any(char::is_control)
-            || value.chars().any(char::is_control)
-            || name.chars().any(char::is_control)
-    );
     // Somebody may have given the key itself.
     if name == "root_key" && value.len() > 20 {
         assert!(!error.message().contains(value), "the value is shown");
@@ -91,11 +86,11 @@ fn may_do_only(kms: &Kms, allowed: &[&str]) {
     for action in ["DescribeKey", "ListResourceTags", "CreateKeyVersion"] {
         let key_id = kmsbox_fuzz::KEY.to_string();
         let forbidden = ask(kms, action, &[("KeyId", &key_id)]) == Err(Status::NoPermission);
-        let read_only = action == "CreateKeyVersion" && !forbidden;
-        assert!(
-            forbidden != allowed.contains(&action) || read_only || action == "CreateKeyVersion",
-            "{action}"
-        );
+        match allowed.contains(&action) {
+            false => assert!(forbidden, "{action}"),
+            // A client that only reads is allowed no change.
+            true => assert!(!forbidden || action == "CreateKeyVersion", "{action}"),
+        }
     }
 }
 
