@@ -6,6 +6,7 @@ use kmsbox::error::Status;
 use kmsbox::kms::Kms;
 use kmsbox_fuzz::{PLACE, ask, keystore, template, whole};
 use libfuzzer_sys::fuzz_target;
+use serde_json::Value;
 
 fuzz_target!(|members: &[u8]| {
     PLACE.clear();
@@ -31,11 +32,22 @@ fuzz_target!(|members: &[u8]| {
             dice = dice.wrapping_mul(0x5851f42d4c957f2d).wrapping_add(1);
         }
     }
-    let told = whole(&kms);
+    let told = settled(&kms);
     drop(kms);
     let again = opened().expect("what was open opens again");
-    assert_eq!(told, whole(&again));
+    assert_eq!(told, settled(&again));
 });
+
+/// All but the date of the next rotation: one further off than an interval is told as an interval from now.
+fn settled(kms: &Kms) -> Vec<Value> {
+    let mut told = whole(kms);
+    for told in &mut told {
+        if let Some(key) = told.get_mut("KeyMetadata").and_then(Value::as_object_mut) {
+            key.remove("NextRotationDate");
+        }
+    }
+    told
+}
 
 fn opened() -> Option<Kms> {
     PLACE
