@@ -100,9 +100,7 @@ fn root_key_file(bytes: &[u8]) {
     let got = Source::File(path.clone()).load();
     match (&got, model(bytes)) {
         (Ok(RootKey::Key(key)), Some(wanted)) => assert_eq!(key[..], wanted),
-        (Err(error), None) => {
-            assert_eq!(error.status(), Status::InvalidOption);
-        }
+        (Err(error), None) => assert_eq!(error.status(), Status::RootKeySource, "{error}"),
         (Ok(_), None) => panic!("taken"),
         (Ok(RootKey::Passphrase(_)), _) => panic!("not a passphrase"),
         (Err(error), Some(_)) => panic!("{error}"),
@@ -115,7 +113,7 @@ fn root_key_file(bytes: &[u8]) {
             assert!(text[..] == *line || text[..] == *bytes.strip_suffix(b"\r").unwrap_or(line));
         }
         Ok(RootKey::Key(_)) => panic!("not a key"),
-        Err(error) => assert_eq!(error.status(), Status::InvalidOption),
+        Err(error) => assert_eq!(error.status(), Status::RootKeySource, "{error}"),
     }
 }
 
