@@ -139,7 +139,7 @@ fn rotation_by_itself() {
                 change(place, |draft| {
                     let key = draft.state.key_mut(key_id.parse().unwrap())?;
                     key.rotation = Some(Rotation {
-                        interval_seconds: DAY,
+                        interval_seconds: 7 * DAY,
                         next: LONG_AGO,
                     });
                     Ok(())
