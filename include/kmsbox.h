@@ -57,7 +57,7 @@
  * with PTHREAD_CANCEL_ASYNCHRONOUS set. A call must not be left by a jump: see kms_audit_callback. A write
  * above RLIMIT_FSIZE raises SIGXFSZ; a host that ignores it gets KMS_ERR_KEYSTORE_IO or _AUDIT_FAILED.
  *
- * Stack: a call needs less than 32 KiB, GetParametersForImport and ImportKeyMaterial less than 64 KiB.
+ * Stack: a call needs less than 32 KiB, GetParametersForImport and ImportKeyMaterial less than 96 KiB.
  *
  * Security: whoever holds the root key, or runs code inside the process, holds every key. The
  * option "permissions" guards against mistakes; it is no wall.
