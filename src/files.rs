@@ -7,11 +7,12 @@
 pub mod rights;
 pub mod roles;
 
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
@@ -20,13 +21,21 @@ use crate::secret::fork;
 
 /// Opens a file; its descriptor is 3 or above.
 pub fn open(path: &Path, options: &OpenOptions) -> io::Result<File> {
-    // One thread at a time: another could free a number within.
-    static OPENING: Mutex<()> = Mutex::new(());
     let _gate = fork::enter();
-    let _alone = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
     let _taken = Standard::take()?;
     #[allow(clippy::disallowed_methods, reason = "the only place that opens")]
     options.open(path)
+}
+
+/// Makes a file to be read and appended to, for its owner alone, in a directory that is open: so what was
+/// seen of the directory holds for the place of the file. The name is new; nothing is made through a link.
+pub fn create_in(directory: &File, name: &OsStr) -> io::Result<File> {
+    let _gate = fork::enter();
+    let _taken = Standard::take()?;
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::APPEND | OFlags::CLOEXEC;
+    let mode = Mode::RUSR | Mode::WUSR;
+    let file = retry_on_intr(|| rustix::fs::openat(directory, name, flags, mode))?;
+    Ok(file.into())
 }
 
 /// The directory that a file is in, or is to be in.
@@ -61,25 +70,33 @@ pub fn sync_directory(directory: &File) -> io::Result<()> {
 
 /// Those of the descriptors 0 to 2 that the host has closed, taken for a moment. Like a closed one,
 /// none can be read or written.
-struct Standard(Vec<OwnedFd>);
+struct Standard {
+    taken: Vec<OwnedFd>,
+    /// One thread at a time: another could free a number within.
+    _alone: MutexGuard<'static, ()>,
+}
 
 impl Standard {
     fn take() -> io::Result<Standard> {
-        let mut taken = Standard(Vec::new());
+        static OPENING: Mutex<()> = Mutex::new(());
+        let mut standard = Standard {
+            taken: Vec::new(),
+            _alone: OPENING.lock().unwrap_or_else(PoisonError::into_inner),
+        };
         loop {
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
             let descriptor = retry_on_intr(|| rustix::fs::open("/", flags, Mode::empty()))?;
             if descriptor.as_raw_fd() > 2 {
-                return Ok(taken);
+                return Ok(standard);
             }
-            taken.0.push(descriptor);
+            standard.taken.push(descriptor);
         }
     }
 }
 
 impl Drop for Standard {
     fn drop(&mut self) {
-        for descriptor in self.0.drain(..) {
+        for descriptor in self.taken.drain(..) {
             let flags = rustix::fs::fcntl_getfl(&descriptor);
             // The host may have put a file of its own there meanwhile (dup2): that stays open.
             if !flags.is_ok_and(|flags| flags.contains(OFlags::PATH)) {

@@ -14,7 +14,7 @@ mod users;
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
 
 use kmsbox::error::Status;
@@ -197,6 +197,81 @@ fn a_hard_link_to_a_strangers_file() {
     assert_eq!(Rights::of(&place.at("keystore.usage")).owner, OWNER.id);
 }
 
+/// Whoever may write in the directory can also give a stranger's file such a name.
+#[test]
+fn a_strangers_file_that_was_renamed() {
+    if !need(Need::Root) {
+        return;
+    }
+    let place = Shared::new();
+    let service = place.open(&[]);
+    let key = service.create_key(&[]);
+    let blob = service.data_key(&key).blob;
+    for path in [place.directory(), &place.keystore()] {
+        chown(path, Some(OWNER.id), Some(OWNER.group)).unwrap();
+    }
+    let beside = ["keystore.lock", "keystore.usage"].map(|name| place.at(name));
+    for path in &beside {
+        let stranger = place.at("stranger");
+        fs::write(&stranger, "mine").unwrap();
+        set_mode(&stranger, 0o600);
+        OWNER.does(|| fs::rename(&stranger, path).unwrap());
+    }
+    service.create_key(&[]);
+    service.decrypt(&blob);
+    drop(service);
+    for path in &beside {
+        let rights = Rights::of(path);
+        let name = path.display();
+        assert_eq!(
+            (rights.owner, rights.group, rights.mode),
+            (0, 0, 0o600),
+            "{name}"
+        );
+        assert!(fs::read(path).unwrap().starts_with(b"mine"), "{name}");
+    }
+}
+
+/// Whoever may write in the log's directory says where its path leads, and must get no file elsewhere.
+#[test]
+fn a_log_that_leads_elsewhere() {
+    if !need(Need::Root) {
+        return;
+    }
+    let (place, elsewhere) = (Shared::new(), Shared::new());
+    let service = place.open(&[]);
+    let key = service.create_key(&[]);
+    for path in [place.directory(), &place.keystore()] {
+        chown(path, Some(OWNER.id), Some(OWNER.group)).unwrap();
+    }
+    let log = place.at("audit.log");
+    let audited = [("audit_log", log.to_str().unwrap())];
+    let service = place.open(&audited);
+    OWNER.does(|| symlink(elsewhere.at("audit.log"), &log).unwrap());
+    for (action, parameters) in [
+        ("CreateKey", &[][..]),
+        ("GenerateDataKey", &[("KeyId", &*key)][..]),
+    ] {
+        let (status, message) = service.refused(action, parameters);
+        assert_eq!(status, Status::AuditFailed, "{message}");
+        assert!(message.contains("leads nowhere"), "{message}");
+    }
+    let error = Kms::open(&place.options(&audited)).err().unwrap();
+    assert_eq!(error.status(), Status::InvalidOption);
+    assert!(error.message().contains("leads nowhere"), "{error}");
+    assert_eq!(elsewhere.names().len(), 0);
+
+    // By a directory on the way it is made there, and nobody gets it.
+    let link = place.at("logs");
+    OWNER.does(|| symlink(elsewhere.directory(), &link).unwrap());
+    let log = link.join("audit.log");
+    place
+        .open(&[("audit_log", log.to_str().unwrap())])
+        .data_key(&key);
+    let rights = Rights::of(&elsewhere.at("audit.log"));
+    assert_eq!((rights.owner, rights.group, rights.mode), (0, 0, 0o600));
+}
+
 /// The log is made by whoever comes first, and root often does, after a rotation of logs.
 #[test]
 fn a_log_made_by_root_is_the_services() {
@@ -247,6 +322,8 @@ fn a_group_shares_a_keystore() {
     });
     for user in [SECOND, FIRST, SECOND] {
         user.does(|| {
+            // Each makes the log anew, in a directory that is the first one's.
+            let _ = fs::remove_file(&log);
             let service = place.open(&audited);
             service.create_key(&[]);
             service.decrypt(&service.data_key(&key).blob);

@@ -9,8 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::files;
 use crate::files::rights::{OWNER_ONLY, Rights, shed};
-use crate::files::{self, roles};
 use crate::options::Options;
 use crate::root_key::Source;
 use crate::secret::fork;
@@ -64,18 +64,22 @@ impl Log {
 
     /// Refuses a place that cannot be a log, before anything is done.
     fn check(&self) -> Result<()> {
-        let place = roles::follow(&self.path);
+        let refused = |why| Err(refused(&self.path, why));
+        let directory = match fs::canonicalize(files::directory(&self.path)) {
+            Ok(directory) => directory,
+            Err(error) => return refused(error),
+        };
         match fs::metadata(&self.path) {
-            Ok(metadata) if !metadata.is_file() => return Err(refused(&self.path, not_regular())),
-            Err(error) if place.parent().is_none_or(|parent| !parent.is_dir()) => {
-                return Err(refused(&self.path, error));
+            Ok(metadata) if !metadata.is_file() => return refused(not_regular()),
+            Err(_) if !directory.is_dir() => return refused(ErrorKind::NotADirectory.into()),
+            Err(error) if error.kind() == ErrorKind::NotFound && self.path.is_symlink() => {
+                return refused(leads_nowhere());
             }
             _ => {}
         }
         // Such a name is of another file whenever the host redirects a stream.
-        let named = roles::follow(self.path.parent().unwrap_or(&self.path));
-        match named == Path::new("/dev") || named.starts_with("/proc") {
-            true => Err(refused(&self.path, not_regular())),
+        match directory == Path::new("/dev") || directory.starts_with("/proc") {
+            true => refused(not_regular()),
             false => Ok(()),
         }
     }
@@ -124,30 +128,33 @@ impl Log {
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
                 files::open(&self.path, &options)
             }
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                let place = roles::follow(&self.path);
-                match files::open(&place, options.clone().read(true).create_new(true)) {
-                    Ok(file) => self.made(file, &place),
-                    // Another process was faster.
-                    Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                        files::open(&self.path, options.read(true))
+            Err(error) if error.kind() == ErrorKind::NotFound => match self.make() {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                    // Another process was faster, or it is a link.
+                    match files::open(&self.path, options.read(true)) {
+                        Err(error) if error.kind() == ErrorKind::NotFound => Err(leads_nowhere()),
+                        opened => opened,
                     }
-                    Err(error) => Err(error),
                 }
-            }
+                made => made,
+            },
             opened => opened,
         }
     }
 
-    /// A new log is for all who may write the keystore, whoever makes it.
-    fn made(&self, file: File, place: &Path) -> io::Result<File> {
+    /// A new log is for all who may write the keystore, whoever makes it, if it is in a directory of theirs.
+    fn make(&self) -> io::Result<File> {
+        let directory = files::open_directory(&self.path)?;
+        let name = self.path.file_name().unwrap_or_default();
+        let file = files::create_in(&directory, name)?;
         shed(&file)?;
         if let Some(keystore) = &self.keystore {
             // Who may not give it away keeps it.
-            let _ = Rights::of(keystore).and_then(|rights| rights.of_writers().give(&file));
+            let _ = Rights::of(keystore)
+                .and_then(|rights| rights.of_writers().give_in(&directory, &file));
         }
         // Without its name in the directory, a line that is on disk could not be found.
-        files::sync_directory(&files::open_directory(place)?)?;
+        files::sync_directory(&directory)?;
         Ok(file)
     }
 
@@ -155,7 +162,7 @@ impl Log {
     fn refuse_stranger(&self, file: &File) -> io::Result<()> {
         let metadata = file.metadata()?;
         if !metadata.is_file() {
-            return Err(io::Error::other(not_regular()));
+            return Err(not_regular());
         }
         for (other, what) in [(&self.keystore, "keystore"), (&self.root_key, "root key")] {
             let Some(Ok(other)) = other.as_ref().map(fs::metadata) else {
@@ -169,11 +176,19 @@ impl Log {
     }
 }
 
-fn not_regular() -> &'static str {
-    "it is not a regular file; for anything else, take the lines by an audit callback"
+fn not_regular() -> io::Error {
+    io::Error::other(
+        "it is not a regular file; for anything else, take the lines by an audit callback",
+    )
 }
 
-fn refused(path: &Path, why: impl std::fmt::Display) -> Error {
+fn leads_nowhere() -> io::Error {
+    io::Error::other(
+        "it is a link that leads nowhere, and no log is made through a link; name the log itself",
+    )
+}
+
+fn refused(path: &Path, why: io::Error) -> Error {
     Error::invalid_option("audit_log", format!("{}: {why}", path.display()))
 }
 

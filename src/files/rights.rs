@@ -122,11 +122,25 @@ impl Rights {
     }
 
     /// Gives them to a file beside the one that they are of, unless it may be a stranger's: one of
-    /// another file system, or one that has another name too.
+    /// another file system, or one that has another name too. Whoever may write in the directory can also
+    /// give such a name to a file that is not his, so nobody gets one that has anything in it.
     pub fn give_beside(&self, file: &File) -> io::Result<()> {
         let metadata = file.metadata()?;
         let own = metadata.is_file() && metadata.nlink() == 1 && metadata.dev() == self.device;
-        if own { self.give(file) } else { Ok(()) }
+        match own && metadata.len() == 0 {
+            true => self.give(file),
+            false => Ok(()),
+        }
+    }
+
+    /// Gives them to a file that was just made in this directory, if it is a directory of who gets the
+    /// file: its path may have led elsewhere than it was meant to.
+    pub fn give_in(&self, directory: &File, file: &File) -> io::Result<()> {
+        let directory = directory.metadata()?;
+        match directory.uid() == self.owner || self.are_shared(&directory) {
+            true => self.give(file),
+            false => Ok(()),
+        }
     }
 
     /// Whether a file serves all whom these rights serve. It may have another owner only in a directory

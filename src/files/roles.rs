@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::files::directory;
 
 /// What stands beside a keystore, by the ends of the names. A name that goes on after the last is swept.
 const BESIDE: [(&str, &str); 4] = [
@@ -78,7 +79,7 @@ impl Place {
 }
 
 /// Where a path leads, also where nothing is there yet.
-pub fn follow(path: &Path) -> PathBuf {
+fn follow(path: &Path) -> PathBuf {
     const LINKS_MAX: usize = 40;
     let mut path = path.to_owned();
     for _ in 0..LINKS_MAX {
@@ -93,13 +94,5 @@ pub fn follow(path: &Path) -> PathBuf {
     match (fs::canonicalize(directory(&path)), path.file_name()) {
         (Ok(directory), Some(name)) => directory.join(name),
         _ => path,
-    }
-}
-
-fn directory(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
-        Some(parent) => parent,
-        None => path,
     }
 }
