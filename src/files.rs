@@ -11,20 +11,35 @@ use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{Mode, OFlags};
-use rustix::io::{Errno, retry_on_intr};
+use rustix::io::{Errno, fcntl_dupfd_cloexec, retry_on_intr};
 
 use crate::secret::fork;
+
+/// What stands beside a keystore has its name and one of these ends. After the last come letters by chance.
+pub const LOCK: &str = ".lock";
+/// See [`LOCK`].
+pub const USAGE: &str = ".usage";
+/// See [`LOCK`].
+pub const TEMPORARY: &str = ".tmp-";
+
+/// The path with something at the end of its name.
+pub fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    name.into()
+}
 
 /// Opens a file; its descriptor is 3 or above.
 pub fn open(path: &Path, options: &OpenOptions) -> io::Result<File> {
     let _gate = fork::enter();
     let _taken = Standard::take()?;
     #[allow(clippy::disallowed_methods, reason = "the only place that opens")]
-    options.open(path)
+    let file = options.open(path)?;
+    above_standard(file)
 }
 
 /// Makes a file to be read and appended to, for its owner alone, in a directory that is open: so what was
@@ -35,7 +50,15 @@ pub fn create_in(directory: &File, name: &OsStr) -> io::Result<File> {
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::APPEND | OFlags::CLOEXEC;
     let mode = Mode::RUSR | Mode::WUSR;
     let file = retry_on_intr(|| rustix::fs::openat(directory, name, flags, mode))?;
-    Ok(file.into())
+    above_standard(file.into())
+}
+
+/// The host may close one of 0 to 2 just before the file is opened.
+fn above_standard(file: File) -> io::Result<File> {
+    match file.as_raw_fd() {
+        0..=2 => Ok(fcntl_dupfd_cloexec(&file, 3)?.into()),
+        _ => Ok(file),
+    }
 }
 
 /// The directory that a file is in, or is to be in.

@@ -5,24 +5,23 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Result};
-use crate::files::directory;
+use crate::error::{Error, Result, Status};
+use crate::files::{LOCK, TEMPORARY, USAGE, beside, directory};
 
-/// What stands beside a keystore, by the ends of the names. A name that goes on after the last is swept.
+/// A keystore and what stands beside it, by the ends of the names.
 const BESIDE: [(&str, &str); 4] = [
     ("", "the keystore"),
-    (".lock", "the keystore's lock"),
-    (".usage", "the keystore's counts"),
+    (LOCK, "the lock of the keystore"),
+    (USAGE, "the counts of the keystore"),
     (TEMPORARY, "a temporary file of the keystore"),
 ];
-const TEMPORARY: &str = ".tmp-";
 
 /// Refuses two roles that name one file. `named` are options, or arguments, and their files.
 pub fn keep_apart(keystore: Option<&Path>, named: &[(&str, &Path)]) -> Result<()> {
     for (at, (name, path)) in named.iter().enumerate() {
         let place = Place::of(path);
-        let other = match keystore.and_then(|keystore| beside(keystore, path, &place)) {
-            Some(what) => format!("{what}, which the option \"keystore\" names"),
+        let other = match keystore.and_then(|keystore| part_of(keystore, path, &place)) {
+            Some(what) => format!("{what} that \"keystore\" names"),
             None => match named[..at]
                 .iter()
                 .find(|(_, other)| Place::of(other) == place)
@@ -31,32 +30,35 @@ pub fn keep_apart(keystore: Option<&Path>, named: &[(&str, &Path)]) -> Result<()
                 None => continue,
             },
         };
-        return Err(Error::invalid_option(
-            name,
-            format!("{} is {other} too; name another file", path.display()),
+        return Err(Error::with(
+            Status::InvalidOption,
+            format!(
+                "\"{name}\" names {}, which is {other}. Name another file.",
+                path.display()
+            ),
         ));
     }
     Ok(())
 }
 
-/// What a path would be beside this keystore.
-fn beside(keystore: &Path, path: &Path, place: &Place) -> Option<&'static str> {
+/// What a path is, or would be, of this keystore.
+fn part_of(keystore: &Path, path: &Path, place: &Place) -> Option<&'static str> {
     let keystore = follow(keystore);
-    let with = |end: &str| {
-        let mut name = keystore.clone().into_os_string();
-        name.push(end);
-        PathBuf::from(name)
-    };
-    let swept = with(TEMPORARY).into_os_string();
-    let path = follow(path).into_os_string();
-    let is = |end: &str| match end {
-        TEMPORARY => path
-            .as_encoded_bytes()
-            .starts_with(swept.as_encoded_bytes()),
-        end => Place::of(&with(end)) == *place,
+    let path = follow(path);
+    let is = |end: &str| {
+        let named = beside(&keystore, end);
+        match end {
+            TEMPORARY => path.parent() == named.parent() && begins_with(&path, &named),
+            _ => Place::of(&named) == *place,
+        }
     };
     let found = BESIDE.iter().find(|(end, _)| is(end));
     found.map(|(_, what)| *what)
+}
+
+fn begins_with(path: &Path, with: &Path) -> bool {
+    let [path, with] = [path, with].map(|path| path.as_os_str().as_encoded_bytes());
+    path.starts_with(with)
 }
 
 /// Where a file is, or would be.

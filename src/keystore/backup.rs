@@ -5,8 +5,9 @@ use std::path::Path;
 
 use uuid::Uuid;
 
-use super::disk::{self, Lock};
+use super::disk;
 use super::file::{not_found, unlock};
+use super::lock::Lock;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, Status};
 use crate::options::Options;

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use arc_swap::{ArcSwap, Guard};
 use uuid::Uuid;
 
-use super::disk::{self, Lock, Signature};
+use super::disk::{self, Signature};
 use super::format::{self, Header, Labelled, Unverified};
+use super::lock::Lock;
 use super::root_keys::Slots;
 use super::state::State;
 use super::store_key::{KeyBytes, Seal, StoreKey};

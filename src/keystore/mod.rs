@@ -8,7 +8,9 @@
 //! store_key  the key that seals what is kept
 //! root_keys  the store key, sealed under one to four root keys
 //! format     state and slots as the bytes of the file
-//! disk       the file replaced whole, locked, looked at
+//! disk       the file read, replaced whole, looked at
+//! lock       the right to write, one process at a time
+//! temporary  a file on its way to the place of another
 //! file       a keystore on disk
 //! memory     a keystore in memory
 //! expanded   the cache of CMK versions ready for use
@@ -26,11 +28,13 @@ pub mod expanded;
 pub mod file;
 mod format;
 mod layout;
+mod lock;
 pub mod memory;
 pub mod root_keys;
 pub mod sound;
 pub mod state;
 pub mod store_key;
+mod temporary;
 pub mod usage;
 pub mod view;
 

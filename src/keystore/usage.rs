@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::disk::Temporary;
 use super::state::id;
+use super::temporary::Temporary;
 use super::view::View;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, Status};
@@ -48,9 +48,7 @@ pub struct Used {
 /// The usage file of a keystore: beside the file itself, where the path is a link to it.
 pub fn path_beside(keystore: &Path) -> PathBuf {
     let place = fs::canonicalize(keystore).unwrap_or_else(|_| keystore.to_owned());
-    let mut name = place.into_os_string();
-    name.push(".usage");
-    name.into()
+    files::beside(&place, files::USAGE)
 }
 
 /// Appends what was counted. An error means that nothing of it was written.

@@ -102,6 +102,17 @@ fn every_pair_is_refused() {
     );
     assert_eq!(bytes(), before);
     assert_eq!(fs::read_dir(at("new")).unwrap().count(), 0);
+
+    // In a folder whose name begins like a temporary file it is none.
+    fs::create_dir(at("keystore.tmp-logs")).unwrap();
+    drop(
+        open(
+            &at("keystore"),
+            &at("root.key"),
+            &at("keystore.tmp-logs/log"),
+        )
+        .unwrap(),
+    );
 }
 
 /// The name of the log may lead elsewhere later.
