@@ -6,6 +6,7 @@ mod support;
 
 use std::path::PathBuf;
 
+use kmsbox::clock::Timestamp;
 use serde_json::Value;
 use support::{Ended, Place, ended};
 
@@ -22,9 +23,16 @@ struct Watched {
 
 impl Watched {
     fn new() -> Self {
-        let place = Place::new();
+        Self::made_at(0)
+    }
+
+    /// With a keystore that was made under this time.
+    fn made_at(time: i64) -> Self {
+        let place = Place::empty();
         let shim = place.preloaded();
-        Watched { place, shim }
+        let watched = Watched { place, shim };
+        watched.ok_at(time, &["init", "--make-root-key"]);
+        watched
     }
 
     /// `time`: seconds since 1970, or with a sign from the real time.
@@ -66,9 +74,7 @@ impl Watched {
 
 /// This year, by the system's own clock.
 fn year() -> i64 {
-    kmsbox::clock::Timestamp::now().to_string()[..4]
-        .parse()
-        .unwrap()
+    Timestamp::now().to_string()[..4].parse().unwrap()
 }
 
 #[test]
@@ -89,6 +95,36 @@ fn a_moment_ahead_does_not_put_off_rotation() {
             watched.ok_at(day * DAY, &["generate-data-key", key]);
             assert_eq!(watched.versions(key), versions + more, "day {day}");
         }
+    }
+}
+
+#[test]
+fn a_keystore_made_ahead_rotates_as_any_other() {
+    let watched = Watched::made_at(TEN_YEARS);
+    let key = watched.create(TEN_YEARS);
+    // At the first use, and then every week; a boot in 1970 in between adds none.
+    for (day, versions) in [(0, 2), (6, 2), (8, 3), (14, 3), (16, 4), (365, 5)] {
+        let booted = watched.at(IN_1970, &["generate-data-key", &key]);
+        assert_eq!(booted.code, 0, "{}", booted.stderr);
+        watched.ok_at(day * DAY, &["generate-data-key", &key]);
+        assert_eq!(watched.versions(&key), versions, "day {day}");
+    }
+}
+
+#[test]
+fn a_deletion_scheduled_ahead_puts_off_no_rotation() {
+    let watched = Watched::new();
+    let [key, other] = [(); 2].map(|()| watched.create(0));
+    watched.ok_at(TEN_YEARS, &["generate-data-key", &key]);
+    watched.ok_at(TEN_YEARS, &["schedule-deletion", &other, "--yes"]);
+    assert_eq!(watched.versions(&key), 2, "rotated early");
+    // What is told is when it comes.
+    let next = &watched.about(&key)["NextRotationDate"];
+    let week = Timestamp::now().plus(7 * 24 * 60 * 60).to_string();
+    assert!(*next.as_str().unwrap() <= *week, "{next}");
+    for (day, versions) in [(1, 2), (8, 3), (9, 3), (365, 4)] {
+        watched.ok_at(day * DAY, &["generate-data-key", &key]);
+        assert_eq!(watched.versions(&key), versions, "day {day}");
     }
 }
 

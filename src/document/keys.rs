@@ -6,6 +6,7 @@ use serde::Deserialize;
 use super::request::{Request, ask_for_texts};
 use super::{Reply, tags, versions};
 use crate::allocation;
+use crate::clock::Timestamp;
 use crate::error::{Error, Result, Status};
 use crate::key_name::key_arn;
 use crate::keystore::state::{Key, KeyState, Origin};
@@ -191,7 +192,10 @@ fn about(key: &Key, description: String, shown: Shown) -> Reply {
                 "RotationInterval",
                 Node::text(format!("{}s", rotation.interval_seconds)),
             ),
-            ("NextRotationDate", date(key.next_rotation())),
+            (
+                "NextRotationDate",
+                date(key.next_rotation(Timestamp::now())),
+            ),
         ]));
     }
     fields.extend(named([

@@ -3,6 +3,7 @@
 //! ```text
 //! view       what a client sees at one moment: the state, indexed
 //! state      what is kept: CMKs, versions, aliases
+//! rotation   which of the stored times automatic rotation believes
 //! deletion   which clock ends deletion windows
 //! sound      what may be kept at all
 //! store_key  the key that seals what is kept
@@ -31,6 +32,7 @@ mod layout;
 mod lock;
 pub mod memory;
 pub mod root_keys;
+pub mod rotation;
 pub mod sound;
 pub mod state;
 pub mod store_key;

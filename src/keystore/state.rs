@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::counter::Counter;
+use super::rotation::Rotation;
 use super::store_key::{MaterialCheck, SealedKey};
 use crate::allocation;
 use crate::clock::Timestamp;
@@ -92,16 +93,6 @@ pub enum Origin {
     /// Imported by its owner.
     #[serde(rename = "EXTERNAL")]
     External,
-}
-
-/// Automatic rotation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Rotation {
-    /// Seconds from one version to the next.
-    pub interval_seconds: u64,
-    /// When the next one is due.
-    pub next: Timestamp,
 }
 
 /// A name and a value that an operator gives.
@@ -232,24 +223,6 @@ impl Key {
         self.delete_date.is_some_and(is_past)
     }
 
-    /// Whether it should get a new version now. `believed` is the clock of [`State`].
-    pub fn is_rotation_due(&self, believed: Timestamp) -> bool {
-        let Some(rotation) = self.rotation else {
-            return false;
-        };
-        let now = Timestamp::now();
-        // A date beyond the interval was set by a clock that was ahead, unless this one is behind.
-        let is_wrong = rotation.next > now.plus(rotation.interval_seconds) && now >= believed;
-        rotation.next <= now || is_wrong
-    }
-
-    /// When it gets a new version by itself, as far as that can be believed.
-    pub fn next_rotation(&self) -> Option<Timestamp> {
-        let latest = |rotation: Rotation| Timestamp::now().plus(rotation.interval_seconds);
-        self.rotation
-            .map(|rotation| rotation.next.min(latest(rotation)))
-    }
-
     /// Refuses a CMK that may not be used for cryptography.
     pub fn usable(&self) -> Result<()> {
         Err(Error::new(match self.state() {
@@ -258,15 +231,6 @@ impl Key {
             KeyState::PendingDeletion => Status::PendingDeletion,
             KeyState::PendingImport => Status::PendingImport,
         }))
-    }
-
-    /// Makes `version` the one that wraps.
-    pub fn rotate_to(&mut self, version: Version) {
-        if let Some(rotation) = &mut self.rotation {
-            rotation.next = version.created.plus(rotation.interval_seconds);
-        }
-        self.primary_version = version.key_version_id;
-        self.versions.push(Arc::new(version));
     }
 
     /// Asks for the memory that a copy of it takes, with one more version.

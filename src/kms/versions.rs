@@ -13,7 +13,8 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result, Status};
 use crate::key_name::{KeyName, parse_id};
 use crate::keystore::Patience;
-use crate::keystore::state::{Key, KeyState, Origin, Rotation, State, Version};
+use crate::keystore::rotation::Rotation;
+use crate::keystore::state::{Key, KeyState, Origin, State, Version};
 use crate::keystore::store_key::{StoreKey, VersionName};
 use crate::keystore::view::View;
 use crate::random;
@@ -99,7 +100,8 @@ impl Kms {
         key: &Key,
         primary: &Version,
     ) -> bool {
-        if !key.is_rotation_due(view.state().clock) {
+        let now = Timestamp::now();
+        if !key.is_rotation_due(now) {
             return false;
         }
         let allowed = !self.read_only
@@ -108,7 +110,7 @@ impl Kms {
             && self
                 .permit_on(Action::CreateKeyVersion, view, Ok(key))
                 .is_ok();
-        let now = Timestamp::now().seconds();
+        let now = now.seconds();
         let tried = &primary.live.rotation_tried;
         let last = tried.load(Ordering::Relaxed);
         allowed
@@ -127,10 +129,9 @@ impl Kms {
             // An alias that the permission names may have moved since.
             self.permit_change(Action::CreateKeyVersion, draft, Ok(key_id))?;
             let store_key = Arc::clone(&draft.store_key);
-            let believed = draft.state.clock;
             let key = draft.state.key_mut(key_id)?;
             key.usable()?;
-            if !key.is_rotation_due(believed) {
+            if !key.is_rotation_due(Timestamp::now()) {
                 // Another process was faster.
                 return Err(Error::new(Status::State));
             }

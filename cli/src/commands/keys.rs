@@ -189,7 +189,8 @@ fn in_words(key: &Key, aliases: &[String]) -> String {
             key.rotation
                 .map_or("on demand only".to_owned(), |rotation| {
                     let every = days(rotation.interval_seconds);
-                    let next = key.next_rotation().unwrap_or(rotation.next);
+                    let next = key.next_rotation(Timestamp::now());
+                    let next = next.unwrap_or(rotation.next);
                     format!("every {every}, next {next}")
                 }),
         ),
@@ -248,7 +249,8 @@ pub fn about(key: &Key, aliases: &[String]) -> Value {
         );
         put(
             "NextRotationDate",
-            key.next_rotation().map_or(Value::Null, date),
+            key.next_rotation(Timestamp::now())
+                .map_or(Value::Null, date),
         );
     }
     if let Some(delete_date) = key.delete_date {
