@@ -47,6 +47,28 @@ impl Action {
             .find(|action| action.name() == name)
     }
 
+    /// Whether it changes the keystore where it succeeds. A rotation that is due beside it does not count.
+    pub const fn changes(self) -> bool {
+        !matches!(
+            self,
+            Action::DescribeKey
+                | Action::ListKeys
+                | Action::ListKeyVersions
+                | Action::DescribeKeyVersion
+                | Action::ListAliases
+                | Action::ListAliasesByKeyId
+                | Action::ListResourceTags
+                | Action::GetParametersForImport
+                | Action::Encrypt
+                | Action::Decrypt
+                | Action::ReEncrypt
+                | Action::ReEncryptFrom
+                | Action::ReEncryptTo
+                | Action::GenerateDataKey
+                | Action::GenerateDataKeyWithoutPlaintext
+        )
+    }
+
     /// Whether a permission for it can be limited to one CMK.
     const fn is_on_a_key(self) -> bool {
         !matches!(

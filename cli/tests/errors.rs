@@ -8,6 +8,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
+use kmsbox::action::Action;
 use support::{Place, ended, source};
 
 #[test]
@@ -186,23 +187,6 @@ fn a_change_that_was_made_is_six_whatever_failed_after_it() {
     let root_key = run(&["root-key", "add", "file:second.key", "--make"]);
     assert_eq!(root_key.code, 6, "{root_key:?}");
     place.ok(&["--root-key", &source(&place.path("second.key")), "verify"]);
-    // It is made although nothing can be shown of it.
-    for args in [
-        &["create-key"][..],
-        &["rotate", "alias/orders"],
-        &["disable", "alias/orders"],
-        &["enable", "alias/orders", "--json"],
-    ] {
-        let mut full = place.command(args);
-        let stdout = fs::OpenOptions::new()
-            .write(true)
-            .open("/dev/full")
-            .unwrap();
-        let full = full.stdout(stdout).output().unwrap();
-        let said = String::from_utf8(full.stderr).unwrap();
-        assert_eq!(full.status.code(), Some(6), "{args:?}: {said}");
-        assert!(said.contains("The change was made, but "), "{said}");
-    }
     // What changes nothing is refused as ever, and nothing of it is told.
     for args in [&["list"][..], &["generate-data-key", "alias/orders"]] {
         let refused = run(args);
@@ -210,6 +194,131 @@ fn a_change_that_was_made_is_six_whatever_failed_after_it() {
         assert!(!refused.stderr.contains("was made"), "{}", refused.stderr);
         assert_eq!(refused.text(), "");
     }
+}
+
+/// With a standard output that takes nothing: the exit code, and what was said.
+fn with_full_output(place: &Place, args: &[&str]) -> (Option<i32>, String) {
+    let full = fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let ended = place.command(args).stdout(full).output().unwrap();
+    (
+        ended.status.code(),
+        String::from_utf8(ended.stderr).unwrap(),
+    )
+}
+
+#[track_caller]
+fn made_but_not_shown(place: &Place, args: &[&str]) {
+    let (code, said) = with_full_output(place, args);
+    assert_eq!(code, Some(6), "{args:?}: {said}");
+    assert!(said.contains("The change was made, but "), "{said}");
+}
+
+#[test]
+fn every_change_that_cannot_be_shown_is_six() {
+    let place = Place::empty();
+    made_but_not_shown(&place, &["init", "--make-root-key"]);
+    place.ok(&["create-key", "--alias", "alias/orders"]);
+    place.ok(&["create-key", "--external", "--alias", "alias/own"]);
+    place.write("material", [7; 32]);
+    for args in [
+        "create-key",
+        "rotate alias/orders",
+        "rotate alias/orders --every 90d",
+        "disable alias/orders",
+        "enable alias/orders --json",
+        "protect alias/orders on",
+        "protect alias/orders off",
+        "alias set alias/new alias/orders",
+        "alias delete alias/new --yes",
+        "import alias/own --parameters parameters",
+        "import alias/own material",
+        "delete-material alias/own --yes",
+        "schedule-deletion alias/own --yes",
+        "cancel-deletion alias/own",
+        "purge --confirm-clock",
+        "root-key retire --reseal --yes",
+        "root-key add file:second.key --make",
+        "backup copy",
+        "restore copy --keystore restored --json",
+    ] {
+        let args: Vec<_> = args.split(' ').collect();
+        made_but_not_shown(&place, &args);
+    }
+    for (id, args) in [
+        ("list", &["list"][..]),
+        ("purge", &["purge"]),
+        (
+            "restore",
+            &["restore", "copy", "--keystore", "no", "--dry-run"],
+        ),
+        ("call", &["call", "Action=ListKeys"]),
+        ("data key", &["generate-data-key", "alias/orders"]),
+    ] {
+        let (code, said) = with_full_output(&place, args);
+        assert_eq!(code, Some(3), "{id}: {said}");
+        assert!(!said.contains("was made"), "{id}: {said}");
+    }
+    place.ok(&["verify"]);
+}
+
+/// By the API's own names: each action that changes something, in an order in which all succeed.
+#[test]
+fn every_action_whose_answer_cannot_be_shown_is_six() {
+    let place = Place::with_key();
+    let key = place.json(&["describe", "alias/orders"])["KeyId"].clone();
+    let own = place.ok(&["create-key", "--external"]);
+    place.write("material", [7; 32]);
+    place.ok(&["import", own.trim(), "material"]);
+    let (key, own) = (key.as_str().unwrap(), own.trim());
+    let on = |key: &str, rest: &str| format!("KeyId={key}&{rest}");
+    let requests = [
+        ("CreateKey", "Description=new".to_owned()),
+        ("UpdateKeyDescription", on(key, "Description=other")),
+        ("DisableKey", on(key, "")),
+        ("EnableKey", on(key, "")),
+        ("CreateKeyVersion", on(key, "")),
+        (
+            "UpdateRotationPolicy",
+            on(key, "EnableAutomaticRotation=true&RotationInterval=30d"),
+        ),
+        ("CreateAlias", on(key, "AliasName=alias/new")),
+        ("UpdateAlias", on(own, "AliasName=alias/new")),
+        ("DeleteAlias", "AliasName=alias/new".to_owned()),
+        (
+            "TagResource",
+            on(
+                key,
+                "Tags=%5B%7B%22TagKey%22:%22a%22,%22TagValue%22:%22b%22%7D%5D",
+            ),
+        ),
+        ("UntagResource", on(key, "TagKeys=%5B%22a%22%5D")),
+        ("DeleteKeyMaterial", on(own, "")),
+        ("ScheduleKeyDeletion", on(key, "PendingWindowInDays=7")),
+        ("CancelKeyDeletion", on(key, "")),
+        ("SetDeletionProtection", protection(key)),
+    ];
+    for (action, rest) in &requests {
+        let request = format!("Action={action}&{}", rest.trim_end_matches('&'));
+        made_but_not_shown(&place, &["call", &request, "--yes"]);
+    }
+    // What wrapped material is, only the library could say; an operator's actions are no requests.
+    let elsewhere = ["ImportKeyMaterial", "AddRootKey", "RetireRootKey", "Purge"];
+    for action in Action::ALL.iter().filter(|action| action.changes()) {
+        let name = action.name();
+        let is_here = requests.iter().any(|(action, _)| *action == name);
+        assert!(is_here || elsewhere.contains(&name), "{name}");
+    }
+    let refused = with_full_output(&place, &["call", "Action=EnableKey", "KeyId=alias/none"]);
+    assert_eq!(refused.0, Some(1), "{}", refused.1);
+}
+
+fn protection(key: &str) -> String {
+    let arn = kmsbox::key_name::key_arn(key.parse().unwrap());
+    let arn = arn.replace(':', "%3A").replace('/', "%2F");
+    format!("ProtectedResourceArn={arn}&EnableDeletionProtection=true")
 }
 
 #[test]

@@ -4,9 +4,11 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use kmsbox::action::Action;
 use kmsbox::document;
 use kmsbox::error::{Error, Status};
 use kmsbox::request_id::Call;
+use kmsbox::tree::Text;
 use zeroize::Zeroizing;
 
 use crate::confirm::confirm;
@@ -71,15 +73,12 @@ impl CallArgs {
         let show = self.show || !SECRET.contains(&action.as_str());
         let out = SecretOut::find(self.out.as_deref(), show)?;
         let answer = document::perform(&kms, &Call::default(), &request);
-        let document = answer.document?;
-        let document =
-            str::from_utf8(document.as_bytes()).map_err(|_| Error::new(Status::Internal))?;
-        let document = table::document(document);
-        let mut line = Zeroizing::new(Vec::with_capacity(document.len() + 1));
-        line.extend_from_slice(document.as_bytes());
-        line.push(b'\n');
-        out.write(&line)?;
-        Ok(answer.outcome?)
+        let shown = show_document(answer.document, out);
+        answer.outcome?;
+        match Action::from_name(&action).is_some_and(Action::changes) {
+            true => shown.map_err(Failure::after_the_change),
+            false => shown,
+        }
     }
 
     /// The request, form-encoded.
@@ -116,6 +115,16 @@ impl CallArgs {
         }
         Ok(request)
     }
+}
+
+fn show_document(document: kmsbox::error::Result<Text>, out: SecretOut) -> Result<()> {
+    let document = document?;
+    let document = str::from_utf8(document.as_bytes()).map_err(|_| Error::new(Status::Internal))?;
+    let document = table::document(document);
+    let mut line = Zeroizing::new(Vec::with_capacity(document.len() + 1));
+    line.extend_from_slice(document.as_bytes());
+    line.push(b'\n');
+    out.write(&line)
 }
 
 /// `NAME=VALUE`, `NAME@FILE` or `NAME@-`, by whichever sign comes first.

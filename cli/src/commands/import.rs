@@ -120,18 +120,19 @@ fn write_parameters(global: &Global, kms: &Kms, id: &str, path: &Path) -> Result
         "TokenExpireTime": parameters.expires.to_string(),
     });
     new_file::write(path, format!("{document}\n").as_bytes())?;
-    if global.json {
-        return output::json(&json!({
+    let path = path.display();
+    match global.json {
+        true => output::json(&json!({
             "KeyId": id,
-            "Parameters": path.display().to_string(),
+            "Parameters": path.to_string(),
             "TokenExpireTime": parameters.expires.to_string(),
-        }));
+        })),
+        false => output::line(format_args!(
+            "Wrote {path}; its token is good until {}.",
+            parameters.expires
+        )),
     }
-    output::line(format_args!(
-        "Wrote {}; its token is good until {}.",
-        path.display(),
-        parameters.expires
-    ))
+    .map_err(Failure::after_the_change)
 }
 
 fn token(path: &Path, id: &str) -> Result<Vec<u8>> {

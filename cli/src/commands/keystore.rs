@@ -165,6 +165,7 @@ impl Backup {
             &copy,
             false,
         )
+        .map_err(Failure::after_the_change)
     }
 }
 
@@ -194,11 +195,11 @@ impl Restore {
         let options = global.options(Access::Read)?;
         options.keep_apart(&[("FILE", &self.from)])?;
         let copy = backup::restore(&self.from, to, &options, self.dry_run)?;
-        let done = match self.dry_run {
-            true => "Would restore",
-            false => "Restored",
-        };
-        report(global, done, &self.from, to, &copy, self.dry_run)
+        match self.dry_run {
+            true => report(global, "Would restore", &self.from, to, &copy, true),
+            false => report(global, "Restored", &self.from, to, &copy, false)
+                .map_err(Failure::after_the_change),
+        }
     }
 }
 

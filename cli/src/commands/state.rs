@@ -5,6 +5,7 @@ use clap::{Args, ValueEnum};
 use kmsbox::kms::Kms;
 use kmsbox::request_id::Call;
 use serde_json::json;
+use uuid::Uuid;
 
 use super::keys::{about, interval};
 use crate::confirm::confirm;
@@ -237,30 +238,31 @@ pub struct Purge {
 impl Purge {
     pub fn run(self, global: &Global) -> Result<()> {
         let kms = global.open(Access::Write)?;
-        let gone = kms.gone_keys()?;
-        let purged = match gone.is_empty() {
-            // Nothing is lost, but the clock is believed from now on.
-            true if self.confirm_clock => kms.purge(&Call::default(), true)?,
-            true => gone,
-            false => {
-                let ids: Vec<_> = gone.iter().map(ToString::to_string).collect();
-                let question = format!(
-                    "The material of {} CMK(s) will leave the keystore for good: {}.",
-                    ids.len(),
-                    ids.join(", ")
-                );
-                confirm(global.yes, &question)?;
-                kms.purge(&Call::default(), self.confirm_clock)?
-            }
-        };
-        if global.json {
-            let ids: Vec<_> = purged.iter().map(ToString::to_string).collect();
-            return output::json(&json!({"Purged": ids}));
+        let gone: Vec<_> = kms.gone_keys()?.iter().map(ToString::to_string).collect();
+        if !gone.is_empty() {
+            let question = format!(
+                "The material of {} CMK(s) will leave the keystore for good: {}.",
+                gone.len(),
+                gone.join(", ")
+            );
+            confirm(global.yes, &question)?;
+        } else if !self.confirm_clock {
+            return show_purged(global, &[]);
         }
-        match purged.len() {
-            0 => output::line("There is nothing to purge."),
-            count => output::line(format_args!("Purged {count} CMK(s).")),
-        }
+        // Where nothing is gone, the clock is believed from now on all the same.
+        let purged = kms.purge(&Call::default(), self.confirm_clock)?;
+        show_purged(global, &purged).map_err(Failure::after_the_change)
+    }
+}
+
+fn show_purged(global: &Global, purged: &[Uuid]) -> Result<()> {
+    if global.json {
+        let ids: Vec<_> = purged.iter().map(ToString::to_string).collect();
+        return output::json(&json!({"Purged": ids}));
+    }
+    match purged.len() {
+        0 => output::line("There is nothing to purge."),
+        count => output::line(format_args!("Purged {count} CMK(s).")),
     }
 }
 
