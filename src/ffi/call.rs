@@ -22,8 +22,8 @@ const DONE: &str = "The request was performed, but there is no memory for its an
 ///               kms_document_free. NULL only after KMS_ERR_INVALID_ARGUMENT, a NULL request,
 ///               KMS_ERR_NO_MEMORY or KMS_ERR_INTERNAL.
 /// document_len  out: its length without the NUL.
-/// response      may be NULL; key_id and key_version_id are filled where the answer has them, and where a
-///               change was made although the call failed.
+/// response      may be NULL; key_id and key_version_id are filled where the answer has them, also where
+///               the call failed but what was asked is done.
 ///
 /// Every management operation goes through here: CreateKey, DescribeKey, ListKeys, CreateAlias,
 /// CreateKeyVersion, DisableKey, ScheduleKeyDeletion, TagResource, ImportKeyMaterial and all others that
@@ -33,9 +33,9 @@ const DONE: &str = "The request was performed, but there is no memory for its an
 /// Where a change is on disk and something fails after it (its result in the audit log:
 /// KMS_ERR_AUDIT_FAILED; the file system, so that it may not survive a power cut: KMS_ERR_KEYSTORE_IO), the
 /// message of response and document begins "The change was made, but". Where there is no memory for the
-/// document of what was performed, KMS_ERR_NO_MEMORY has a message that begins "The request was performed,
-/// but". Do not repeat either; key_id names the CMK, also a new one. After KMS_ERR_INTERNAL look before a
-/// change is repeated. Any other failure has changed nothing.
+/// document of what was performed, be it a change or not, KMS_ERR_NO_MEMORY has a message that begins
+/// "The request was performed, but". Repeat no change after either; key_id names the CMK, also a new one.
+/// After KMS_ERR_INTERNAL look before a change is repeated. Any other failure has changed nothing.
 ///
 /// Returns KMS_OK or any status of the header; KMS_ERR_UNSUPPORTED_OPERATION for an action that is
 /// not offered, or that was left out when the library was built; KMS_ERR_CLOCK where the clock cannot be

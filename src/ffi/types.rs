@@ -41,7 +41,8 @@ pub struct kms_response {
     /// Lower-case UUID of this call, unique across threads, processes and forks.
     pub request_id: [c_char; 40],
     /// The CMK's id, never the alias; "" where the answer has none. After a failure it is there only where
-    /// a change was made all the same; error_message then begins "The change was made, but".
+    /// what was asked is done all the same; error_message then begins "The change was made, but" or
+    /// "The request was performed, but".
     pub key_id: [c_char; 64],
     /// The version of the CMK that wrapped or unwrapped; "" where the answer has none.
     pub key_version_id: [c_char; 64],
