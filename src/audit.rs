@@ -180,7 +180,7 @@ impl Sink {
     /// Writes down that a change is about to be made: it is on disk before the change is.
     pub fn intent(&self, call: &Call, event: &Event<'_>, made: &Made, epoch: u64) -> Result<()> {
         let mut fields = begin(call, event, "intent")?;
-        tell(&mut fields, made);
+        tell(&mut fields, made)?;
         fields.push(("epoch".into(), Node::number(epoch)));
         self.put(fields, Durability::Synced)
     }
@@ -194,7 +194,7 @@ impl Sink {
         error: Option<&Error>,
     ) -> Result<()> {
         let mut fields = begin(call, event, "result")?;
-        tell(&mut fields, made);
+        tell(&mut fields, made)?;
         // Where it was refused, or wrapped anew under another version, this is all that names it.
         if let Some(blob) = event.blob.filter(|blob| made.used != Some(*blob)) {
             fields.push(("blob_key_id".into(), Node::id(blob.key_id)));
@@ -265,15 +265,17 @@ fn begin(call: &Call, event: &Event<'_>, phase: &'static str) -> Result<Fields> 
     Ok(fields)
 }
 
-fn tell(fields: &mut Fields, made: &Made) {
+fn tell(fields: &mut Fields, made: &Made) -> Result<()> {
     if let Some(used) = made.used {
         fields.push(("key_id".into(), Node::id(used.key_id)));
         fields.push(("key_version_id".into(), Node::id(used.key_version_id)));
     }
     if !made.purged.is_empty() {
-        let ids = made.purged.iter().copied().map(Node::id);
-        fields.push(("purged".into(), Node::List(ids.collect())));
+        let mut ids = allocation::room(made.purged.len())?;
+        ids.extend(made.purged.iter().copied().map(Node::id));
+        fields.push(("purged".into(), Node::List(ids)));
     }
+    Ok(())
 }
 
 fn status_name(status: Option<Status>) -> String {

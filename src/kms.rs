@@ -320,12 +320,15 @@ impl Kms {
                 let Some(audit) = self.audit else {
                     return Ok(());
                 };
-                self.purged.clone_from(&draft.purged);
+                let mut purged = allocation::room(draft.purged.len())?;
+                purged.extend_from_slice(&draft.purged);
                 let made = Made {
                     used: self.made.as_ref().and_then(|(_, used)| *used),
-                    purged: draft.purged.clone(),
+                    purged,
                 };
-                audit.intent(self.call, self.event, &made, draft.epoch)
+                let told = audit.intent(self.call, self.event, &made, draft.epoch);
+                self.purged = made.purged;
+                told
             }
         }
         let mut change = Audited {

@@ -27,7 +27,7 @@ use kmsbox::ffi::context::kms_encryption_context;
 use kmsbox::ffi::data_key::{kms_decrypt, kms_generate_data_key};
 use kmsbox::ffi::options::{kms_options_set, kms_options_set_audit_callback};
 use kmsbox::ffi::types::kms_response;
-use kmsbox::kms::{Kms, NewKey};
+use kmsbox::kms::{Kms, NewKey, VersionUsage};
 use kmsbox::request_id::Call;
 use refusing::{REFUSED, Refused, refuse, refuse_above, refuse_each};
 
@@ -332,16 +332,40 @@ fn many_keys_and_blobs() {
     );
 }
 
+/// A new keystore at this place, opened in Rust.
+fn created(place: &Place) -> Kms {
+    place.create();
+    let mut options = kmsbox::options::Options::default();
+    let path = place.keystore();
+    options.set("keystore", path.to_str().unwrap()).unwrap();
+    options.set_root_key(&ROOT_KEY).unwrap();
+    Kms::open(&options).unwrap()
+}
+
+#[test]
+fn the_usage_of_hundreds_of_cmks() {
+    let place = Place::new();
+    let kms = created(&place);
+    let keys = kms.create_keys(&Call::default(), &NewKey::default(), 700);
+    let client = place.open().unwrap();
+    for key in keys.unwrap() {
+        let blob = client.data_key(&key.key_id.to_string()).blob;
+        client.decrypt(None, &blob, None).unwrap();
+    }
+    let mut client = Some(client);
+    refuse("kms_client_free", Refused::Above(16 << 10), 0, &mut || {
+        drop(client.take());
+        0
+    });
+    let usage = kms.usage(None).unwrap();
+    let counted = |used: &VersionUsage| used.used.is_some_and(|(unwraps, _)| unwraps == 1);
+    assert!(usage.len() == 700 && usage.iter().all(counted));
+}
+
 #[test]
 fn a_keystore_of_thousands_of_cmks() {
     let place = Place::new();
-    place.open_with(&[("create", "true")]).unwrap();
-    let mut options = kmsbox::options::Options::default();
-    options
-        .set("keystore", place.keystore().to_str().unwrap())
-        .unwrap();
-    options.set_root_key(&ROOT_KEY).unwrap();
-    let kms = Kms::open(&options).unwrap();
+    let kms = created(&place);
     kms.create_keys(&Call::default(), &NewKey::default(), 3000)
         .unwrap();
     let key_id = kms

@@ -72,7 +72,9 @@ pub struct Draft {
 impl Draft {
     /// Drops the CMKs that are gone; see [`State::purge`].
     pub fn purge(&mut self, confirmed: bool) -> Result<()> {
-        self.purged.extend(self.state.purge(confirmed)?);
+        let gone = self.state.purge(confirmed)?;
+        self.purged.try_reserve(gone.len())?;
+        self.purged.extend(gone);
         Ok(())
     }
 }

@@ -192,7 +192,9 @@ impl Kms {
     /// CMKs whose deletion window has ended, and whose sealed bytes still stand in the file.
     pub fn gone_keys(&self) -> Result<Vec<Uuid>> {
         let view = self.keystore.look()?;
-        Ok(view.state().gone().map(|key| key.key_id).collect())
+        let mut gone = allocation::room(view.state().gone().count())?;
+        gone.extend(view.state().gone().map(|key| key.key_id));
+        Ok(gone)
     }
 
     /// Drops the CMKs that are gone from the file, and tells which; `confirmed` also where the clock may

@@ -27,6 +27,9 @@ use crate::root_key::RootKey;
 /// Seconds between two writes of one client to the usage file.
 const USAGE_INTERVAL: u64 = 60;
 
+/// How many counts are written at once: what that takes stays small.
+const USED_AT_ONCE: usize = 100;
+
 /// What audit lines call the slot of a root key.
 const SLOT_ID: &str = "slot_id";
 
@@ -174,21 +177,29 @@ impl Kms {
         let view = self.keystore.loaded();
         let now = Timestamp::now();
         let versions = view.state().keys.iter().flat_map(|key| &key.versions);
-        let (counters, counted): (Vec<_>, Vec<_>) = versions
+        let mut counters = versions
             .map(|version| (&version.live.unwraps, version.key_version_id))
-            .filter(|(counter, _)| counter.get() > 0)
-            .map(|(counter, key_version_id)| {
-                let used = Used {
-                    key_version_id,
-                    unwraps: counter.take(),
-                    last: now,
-                };
-                (counter, used)
-            })
-            .unzip();
-        if usage::append(path, &counted, view.versions()).is_err() {
-            for (counter, used) in counters.into_iter().zip(counted) {
-                counter.add(used.unwraps);
+            .filter(|(counter, _)| counter.get() > 0);
+        loop {
+            let some = counters.by_ref().take(USED_AT_ONCE);
+            let (counters, counted): (Vec<_>, Vec<_>) = some
+                .map(|(counter, key_version_id)| {
+                    let used = Used {
+                        key_version_id,
+                        unwraps: counter.take(),
+                        last: now,
+                    };
+                    (counter, used)
+                })
+                .unzip();
+            if counted.is_empty() {
+                return;
+            }
+            if usage::append(path, &counted, view.versions()).is_err() {
+                for (counter, used) in counters.into_iter().zip(counted) {
+                    counter.add(used.unwraps);
+                }
+                return;
             }
         }
     }
