@@ -41,16 +41,16 @@ pub(super) fn check(state: &State) -> Result<()> {
 }
 
 fn whole(state: &State) -> Sound {
-    let keys: BTreeSet<Uuid> = state.keys.iter().map(|key| key.key_id).collect();
+    let keys: BTreeSet<Uuid> = set_of(state.keys.iter().map(|key| key.key_id));
     if keys.len() < state.keys.len() {
         return Err("Two CMKs have one id.");
     }
     let versions = || state.keys.iter().flat_map(|key| &key.versions);
-    let ids: BTreeSet<Uuid> = versions().map(|version| version.key_version_id).collect();
+    let ids: BTreeSet<Uuid> = set_of(versions().map(|version| version.key_version_id));
     if ids.len() < versions().count() {
         return Err("Two versions have one id.");
     }
-    let names: BTreeSet<&str> = state.aliases.iter().map(|alias| &*alias.alias).collect();
+    let names = set_of(state.aliases.iter().map(|alias| alias.alias.as_str()));
     if names.len() < state.aliases.len() {
         return Err("An alias is there twice.");
     }
@@ -61,6 +61,13 @@ fn whole(state: &State) -> Sound {
         }
     }
     state.keys.iter().try_for_each(|key| one(key))
+}
+
+/// Grows in small pieces. `collect` would ask for all in one, and abort where that is refused.
+fn set_of<T: Ord>(items: impl Iterator<Item = T>) -> BTreeSet<T> {
+    let mut set = BTreeSet::new();
+    set.extend(items);
+    set
 }
 
 fn one(key: &Key) -> Sound {
