@@ -101,17 +101,30 @@ fn all_of_it_is_understood() {
 #[test]
 fn what_kmsbox_never_writes_is_refused_at_open_and_at_a_look() {
     let genuine = include_str!("known_answers/keystore-v1-whole.json");
-    for (from, to, why) in [
-        ("alias/gone", ALIAS, "An alias is there twice."),
+    for (from, to, status, why) in [
+        (
+            "alias/gone",
+            ALIAS,
+            Status::KeystoreTampered,
+            "An alias is there twice.",
+        ),
         (
             "\"primary_version\": \"71a4f0d6-",
             "\"primary_version\": \"81a4f0d6-",
+            Status::KeystoreTampered,
             "The primary version of a CMK is not one of its versions.",
         ),
         (
             "31536000",
             "0",
+            Status::KeystoreTampered,
             "An interval of rotation is not 7 to 730 days.",
+        ),
+        (
+            "PendingDeletion",
+            "Resting",
+            Status::NotAKeystore,
+            "a newer version of kmsbox wrote.",
         ),
     ] {
         let place = place();
@@ -122,7 +135,7 @@ fn what_kmsbox_never_writes_is_refused_at_open_and_at_a_look() {
             Kms::open(&place.options(&[])).err().unwrap(),
             kms.describe_key(&call(), ROTATING).unwrap_err(),
         ] {
-            assert_eq!(error.status(), Status::KeystoreTampered);
+            assert_eq!(error.status(), status);
             assert!(error.message().ends_with(why), "{}", error.message());
         }
         fs::write(&place.keystore, sealed(genuine)).unwrap();

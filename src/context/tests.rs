@@ -43,6 +43,8 @@ fn pairs_are_sorted_and_carry_lengths() {
         b"\0\0\0\x01\0\0\0\0\0\0\0\x01v",
         "the empty key is allowed"
     );
+    let context = Context::parse(r#"{"aa":"","a":"x"}"#).unwrap();
+    assert!(context.pairs().eq([("a", "x"), ("aa", "")]));
 }
 
 #[test]

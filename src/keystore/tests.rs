@@ -1,13 +1,17 @@
-//! What only someone with a store key could make of a file.
+//! What only someone with a store key could make of a file, and what a keystore tells the service.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
+use std::sync::Arc;
 
+use super::Keystore;
+use super::file::SealedFile;
 use super::format::{self, Header};
 use super::root_keys::Slots;
 use super::state::State;
 use super::store_key::{KeyBytes, StoreKey};
+use super::view::View;
 use crate::error::Status;
 use crate::kms::{Kms, NewKey};
 use crate::options::Options;
@@ -48,4 +52,34 @@ fn the_last_epoch_can_be_read_and_not_changed() {
             assert_eq!(fs::read(&path).unwrap(), file.file());
         }
     }
+}
+
+/// Counts are written down at a look; a file that is another one is read, and what is in both is kept.
+#[test]
+fn a_look_is_told_of_once_and_reads_only_what_is_new() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("keystore");
+    let mut options = Options::default();
+    options.set_root_key(&[0xA7; 32]).unwrap();
+    options.set("keystore", path.to_str().unwrap()).unwrap();
+    options.set("create", "true").unwrap();
+    options.set("refresh_interval_ms", "0").unwrap();
+    let kms = Kms::open(&options).unwrap();
+    let create = || kms.create_key(&Call::default(), &NewKey::default());
+    create().unwrap();
+
+    let keystore = SealedFile::open(&path, &options, &Arena::new(0).unwrap()).unwrap();
+    let view = || Arc::clone(&keystore.view().unwrap());
+    assert!(!keystore.looked());
+    let first = view();
+    assert!(keystore.looked());
+    assert!(!keystore.looked());
+    assert!(Arc::ptr_eq(&first, &view()));
+
+    create().unwrap();
+    let second = view();
+    assert_eq!(second.state().keys.len(), 2);
+    // The expanded key hangs on the version.
+    let version = |view: &View| Arc::clone(&view.state().keys[0].versions[0]);
+    assert!(Arc::ptr_eq(&version(&first), &version(&second)));
 }

@@ -206,3 +206,19 @@ fn a_slot_of_another_keystore() {
     put(&one, a.replace(&slot(&a), &slot(&b)).as_bytes());
     assert_eq!(status(one.open()), Some(Status::RootKey));
 }
+
+/// Told before a root key is tried: each may take the time of a passphrase.
+#[test]
+fn as_many_slots_as_no_keystore_has() {
+    let (place, _client, _) = place_with_key();
+    let genuine = fs::read_to_string(place.keystore()).unwrap();
+    let (before, rest) = genuine.split_once("\"slots\": [").unwrap();
+    let (slot, after) = rest.split_once("\n  ],\n").unwrap();
+    for slots in [String::new(), [slot; 5].join(",")] {
+        let file = format!("{before}\"slots\": [{slots}\n  ],\n{after}");
+        put(&place, file.as_bytes());
+        let refusal = place.open().unwrap_err();
+        assert_eq!(refusal.status, Status::KeystoreTampered);
+        assert!(refusal.message.contains("one to four slots"), "{refusal:?}");
+    }
+}
