@@ -53,7 +53,7 @@ optional = if printf '\043include <%s>\n' $(4) $(5) | $(call compiler,$(2)) \
 	-x $(if $(filter %.cpp,$(2)),c++,c) -E - >/dev/null 2>&1; then $(call program,$(1),$(2),$(3)); \
 	else rm -f "$(PROGRAMS)/$(1)"; echo 'left out, for want of $(4): $(1)'; fi
 
-.PHONY: help build command install uninstall deb wheel demo examples test torture lint header bench clean
+.PHONY: help build command install uninstall deb wheel demo examples test torture mutants lint header bench clean
 .PHONY: fuzz fuzz-smoke deny sbom reproducible
 
 help:
@@ -67,6 +67,7 @@ help:
 	@echo 'make examples  the programs of c_examples'
 	@echo 'make test      every test; the last line counts them'
 	@echo 'make torture   the tests that take long, about 30 minutes, with their figures'
+	@echo 'make mutants   how good the tests are: 200 changes of the code, each of which one must notice; hours'
 	@echo 'make lint      formatting and lints'
 	@echo 'make header    refresh include/kmsbox.h from the sources'
 	@echo 'make bench     what a data key costs, in time and in instructions, and what a large keystore does'
@@ -164,6 +165,9 @@ test:
 
 torture:
 	@tests/torture
+
+mutants:
+	@tests/mutants/run
 
 lint:
 	$(CARGO) fmt --all --check
