@@ -49,13 +49,15 @@
  *
  * Fork: no descriptor, lock or thread of the library outlives a call, so parent and child go on
  * independently with the client they both have. A "memory:" keystore goes separate ways after a fork.
- * A fork waits for the calls that read or write a file. Handlers of your own (pthread_atfork) that take
- * a lock under which other threads call this library must be registered after it was loaded.
+ * A fork waits for the calls that read or write a file, and for those that import keys (about 0.1 s).
+ * Handlers of your own (pthread_atfork) that take a lock under which other threads call this library must
+ * be registered after it was loaded.
  *
  * Cancellation, signals: a thread that is cancelled (pthread_cancel) in a call finishes the call first, and is
  * cancelled at its next cancellation point after it. No function may be called from a signal handler, nor
  * with PTHREAD_CANCEL_ASYNCHRONOUS set. A call must not be left by a jump: see kms_audit_callback. A write
- * above RLIMIT_FSIZE raises SIGXFSZ; a host that ignores it gets KMS_ERR_KEYSTORE_IO or _AUDIT_FAILED.
+ * above RLIMIT_FSIZE raises SIGXFSZ; a host that ignores it gets KMS_ERR_KEYSTORE_IO or
+ * KMS_ERR_AUDIT_FAILED.
  *
  * Stack: a call needs less than 32 KiB, GetParametersForImport and ImportKeyMaterial less than 96 KiB.
  *
@@ -411,8 +413,8 @@ void kms_options_free(struct kms_options *options);
  * Returns KMS_OK, KMS_ERR_MISSING_PARAMETER, KMS_ERR_INVALID_OPTION, KMS_ERR_KEYSTORE_NOT_FOUND,
  * KMS_ERR_NOT_A_KEYSTORE, KMS_ERR_KEYSTORE_TAMPERED, KMS_ERR_KEYSTORE_BUSY, KMS_ERR_KEYSTORE_IO,
  * KMS_ERR_ROOT_KEY, KMS_ERR_ROOT_KEY_SOURCE, KMS_ERR_CLOCK (create, beyond the year 9999),
- * KMS_ERR_NO_MEMORY, KMS_ERR_RANDOM,
- * KMS_ERR_INVALID_ARGUMENT.
+ * KMS_ERR_NO_MEMORY, KMS_ERR_RANDOM, KMS_ERR_INVALID_ARGUMENT. Where the keystore was made but could not be
+ * opened after that, error_message begins "The change was made, but".
  */
 KMS_MUST_USE
 kms_status kms_client_open(const struct kms_options *options,
@@ -461,7 +463,7 @@ void kms_client_free(struct kms_client *client);
  * Returns KMS_OK, KMS_ERR_BUFFER_TOO_SMALL, KMS_ERR_KEY_NOT_FOUND, KMS_ERR_ALIAS_NOT_FOUND,
  * KMS_ERR_DISABLED and the other states, KMS_ERR_NO_PERMISSION, KMS_ERR_MISSING_PARAMETER,
  * KMS_ERR_INVALID_PARAMETER, KMS_ERR_INVALID_ARGUMENT, KMS_ERR_KEYSTORE_*, KMS_ERR_ROOT_KEY,
- * KMS_ERR_ROOT_KEY_SOURCE, KMS_ERR_RANDOM, KMS_ERR_NO_MEMORY.
+ * KMS_ERR_ROOT_KEY_SOURCE, KMS_ERR_AUDIT_FAILED, KMS_ERR_RANDOM, KMS_ERR_NO_MEMORY.
  */
 KMS_MUST_USE
 kms_status kms_generate_data_key(const struct kms_client *client,
@@ -517,7 +519,7 @@ kms_status kms_generate_data_key_without_plaintext(const struct kms_client *clie
  * KMS_ERR_CIPHERTEXT_INVALID (altered, or another context: not told apart), KMS_ERR_KEY_NOT_FOUND,
  * KMS_ERR_KEY_VERSION_NOT_FOUND, KMS_ERR_ALIAS_NOT_FOUND, KMS_ERR_DISABLED and the other states,
  * KMS_ERR_NO_PERMISSION, KMS_ERR_INVALID_PARAMETER, KMS_ERR_INVALID_ARGUMENT, KMS_ERR_KEYSTORE_*,
- * KMS_ERR_ROOT_KEY, KMS_ERR_ROOT_KEY_SOURCE, KMS_ERR_NO_MEMORY.
+ * KMS_ERR_ROOT_KEY, KMS_ERR_ROOT_KEY_SOURCE, KMS_ERR_AUDIT_FAILED, KMS_ERR_NO_MEMORY.
  */
 KMS_MUST_USE
 kms_status kms_decrypt(const struct kms_client *client,

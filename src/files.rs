@@ -33,7 +33,8 @@ pub fn beside(path: &Path, end: &str) -> PathBuf {
     name.into()
 }
 
-/// Opens a file; its descriptor is 3 or above.
+/// Opens a file; its descriptor is 3 or above. (`read_dir` need not come here: nobody can write to the
+/// descriptor of a directory.)
 pub fn open(path: &Path, options: &OpenOptions) -> io::Result<File> {
     let _gate = fork::enter();
     let _taken = Standard::take()?;

@@ -36,8 +36,8 @@ impl kms_client {
 /// Returns KMS_OK, KMS_ERR_MISSING_PARAMETER, KMS_ERR_INVALID_OPTION, KMS_ERR_KEYSTORE_NOT_FOUND,
 /// KMS_ERR_NOT_A_KEYSTORE, KMS_ERR_KEYSTORE_TAMPERED, KMS_ERR_KEYSTORE_BUSY, KMS_ERR_KEYSTORE_IO,
 /// KMS_ERR_ROOT_KEY, KMS_ERR_ROOT_KEY_SOURCE, KMS_ERR_CLOCK (create, beyond the year 9999),
-/// KMS_ERR_NO_MEMORY, KMS_ERR_RANDOM,
-/// KMS_ERR_INVALID_ARGUMENT.
+/// KMS_ERR_NO_MEMORY, KMS_ERR_RANDOM, KMS_ERR_INVALID_ARGUMENT. Where the keystore was made but could not be
+/// opened after that, error_message begins "The change was made, but".
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn kms_client_open(

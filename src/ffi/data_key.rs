@@ -34,7 +34,7 @@ use crate::secret::Scratch;
 /// Returns KMS_OK, KMS_ERR_BUFFER_TOO_SMALL, KMS_ERR_KEY_NOT_FOUND, KMS_ERR_ALIAS_NOT_FOUND,
 /// KMS_ERR_DISABLED and the other states, KMS_ERR_NO_PERMISSION, KMS_ERR_MISSING_PARAMETER,
 /// KMS_ERR_INVALID_PARAMETER, KMS_ERR_INVALID_ARGUMENT, KMS_ERR_KEYSTORE_*, KMS_ERR_ROOT_KEY,
-/// KMS_ERR_ROOT_KEY_SOURCE, KMS_ERR_RANDOM, KMS_ERR_NO_MEMORY.
+/// KMS_ERR_ROOT_KEY_SOURCE, KMS_ERR_AUDIT_FAILED, KMS_ERR_RANDOM, KMS_ERR_NO_MEMORY.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn kms_generate_data_key(
@@ -154,7 +154,7 @@ pub unsafe extern "C" fn kms_generate_data_key_without_plaintext(
 /// KMS_ERR_CIPHERTEXT_INVALID (altered, or another context: not told apart), KMS_ERR_KEY_NOT_FOUND,
 /// KMS_ERR_KEY_VERSION_NOT_FOUND, KMS_ERR_ALIAS_NOT_FOUND, KMS_ERR_DISABLED and the other states,
 /// KMS_ERR_NO_PERMISSION, KMS_ERR_INVALID_PARAMETER, KMS_ERR_INVALID_ARGUMENT, KMS_ERR_KEYSTORE_*,
-/// KMS_ERR_ROOT_KEY, KMS_ERR_ROOT_KEY_SOURCE, KMS_ERR_NO_MEMORY.
+/// KMS_ERR_ROOT_KEY, KMS_ERR_ROOT_KEY_SOURCE, KMS_ERR_AUDIT_FAILED, KMS_ERR_NO_MEMORY.
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn kms_decrypt(

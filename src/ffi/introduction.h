@@ -49,13 +49,15 @@
  *
  * Fork: no descriptor, lock or thread of the library outlives a call, so parent and child go on
  * independently with the client they both have. A "memory:" keystore goes separate ways after a fork.
- * A fork waits for the calls that read or write a file. Handlers of your own (pthread_atfork) that take
- * a lock under which other threads call this library must be registered after it was loaded.
+ * A fork waits for the calls that read or write a file, and for those that import keys (about 0.1 s).
+ * Handlers of your own (pthread_atfork) that take a lock under which other threads call this library must
+ * be registered after it was loaded.
  *
  * Cancellation, signals: a thread that is cancelled (pthread_cancel) in a call finishes the call first, and is
  * cancelled at its next cancellation point after it. No function may be called from a signal handler, nor
  * with PTHREAD_CANCEL_ASYNCHRONOUS set. A call must not be left by a jump: see kms_audit_callback. A write
- * above RLIMIT_FSIZE raises SIGXFSZ; a host that ignores it gets KMS_ERR_KEYSTORE_IO or _AUDIT_FAILED.
+ * above RLIMIT_FSIZE raises SIGXFSZ; a host that ignores it gets KMS_ERR_KEYSTORE_IO or
+ * KMS_ERR_AUDIT_FAILED.
  *
  * Stack: a call needs less than 32 KiB, GetParametersForImport and ImportKeyMaterial less than 96 KiB.
  *

@@ -161,13 +161,14 @@ impl SealedFile {
     fn reload(&self) -> Result<()> {
         let _gate = fork::enter();
         let _busy = self.lock_busy();
+        let began = self.now();
         let differs = !self.view.load().is_of(self.signature(&self.path)?);
-        self.catch_up(&self.path, differs)
+        self.catch_up(&self.path, differs, began)
     }
 
-    /// Reads the file if it is not the one loaded. The caller is the one busy thread.
-    fn catch_up(&self, path: &Path, differs: bool) -> Result<()> {
-        let began = self.now();
+    /// Reads the file if it is not the one loaded. The caller is the one busy thread, and began to look at
+    /// that time.
+    fn catch_up(&self, path: &Path, differs: bool, began: Nanos) -> Result<()> {
         if differs {
             let read = disk::read(path).map_err(|error| self.altered(error))?;
             let (file, signature) = read.ok_or_else(|| self.gone())?;
@@ -248,12 +249,13 @@ impl SealedFile {
     fn write(&self, change: &mut dyn Change, place: &Path, lock: &Lock) -> Result<()> {
         // A file system with coarse times could give two files one signature; a change that is built on
         // the wrong one would undo another.
+        let looking = self.now();
         let same = {
             let loaded = self.loaded.load();
             loaded.view.is_of(self.signature(place)?)
                 && disk::ends_with(place, loaded.seal.to_text().as_bytes())?
         };
-        self.catch_up(place, !same)?;
+        self.catch_up(place, !same, looking)?;
         let old = self.loaded.load();
         let mut header = old.header.clone();
         header.epoch = next_epoch(header.epoch)?;

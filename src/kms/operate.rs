@@ -169,7 +169,7 @@ impl Kms {
         }
     }
 
-    /// Writes down what was counted; what cannot be written is counted again.
+    /// Writes down what was counted, a piece at a time; what cannot be written is counted again.
     pub(super) fn write_usage(&self) {
         let (false, Some(path)) = (self.read_only, self.keystore.path()) else {
             return;
