@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::TryReserveError;
 use std::fmt;
 
-use crate::key_name::KeyUse;
+use crate::key_use::KeyUse;
 pub use table::Status;
 
 /// The result of everything that can fail.

@@ -4,6 +4,7 @@
 use uuid::Uuid;
 
 use crate::error::{Error, Result, Status};
+pub use crate::key_use::KeyUse;
 
 /// What every alias begins with.
 pub const ALIAS_PREFIX: &str = "alias/";
@@ -56,15 +57,6 @@ impl<'a> KeyName<'a> {
             KeyName::Unknown => Err(NO_NAME),
         }
     }
-}
-
-/// The CMK and the version that an operation used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct KeyUse {
-    /// The CMK's id, also where an alias was asked for.
-    pub key_id: Uuid,
-    /// The version's id.
-    pub key_version_id: Uuid,
 }
 
 pub(crate) const NO_NAME: Error = Error::constant(

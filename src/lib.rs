@@ -11,7 +11,7 @@
 //! keystore    CMKs on disk, sealed, or in memory
 //! root_key    where the root key comes from
 //! blob, context, envelope   CiphertextBlob, EncryptionContext, the AEAD
-//! options, action, key_name, tree, allocation, error, clock, random, request_id, files, maps
+//! options, action, key_name, tree, allocation, error, key_use, clock, random, request_id, files, maps
 //! secret      locked, wiped memory; forks
 //! ```
 //!
@@ -31,6 +31,7 @@ pub mod error;
 pub mod ffi;
 pub mod files;
 pub mod key_name;
+pub mod key_use;
 pub mod keystore;
 pub mod kms;
 pub mod maps;

@@ -18,6 +18,7 @@ fn what_a_change_purges_is_named() {
             for key in &gone {
                 let id = kmsbox::key_name::parse_id(key).unwrap();
                 let key = draft.state.key_mut(id).unwrap();
+                key.put_in = kmsbox::keystore::state::KeyState::PendingDeletion;
                 key.delete_date = Some(service::ago(1));
             }
         });
