@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use kmsbox::files;
+use kmsbox::files::rights::shed;
 
 use crate::failure::{Failure, Result};
 
@@ -40,11 +41,13 @@ impl NewFile {
                 )),
                 _ => Failure::file("make", path, error),
             })?;
-        Ok(NewFile {
+        let new = NewFile {
             path: path.to_owned(),
             file,
             finished: false,
-        })
+        };
+        shed(&new.file).map_err(|error| Failure::file("make", path, error))?;
+        Ok(new)
     }
 
     /// Writes to its end.

@@ -302,6 +302,14 @@ fn after_the_year_9999_changes_are_refused_and_data_keys_are_not() {
             assert_eq!((done.code, &*done.stderr), (0, ""), "{args:?}");
         }
     }
+    // Nor does a window end beyond it.
+    let refused = watched.at("253402300000", &["schedule-deletion", &key, "--yes"]);
+    assert_eq!(refused.code, 1);
+    assert!(
+        refused.stderr.contains("KMS_ERR_CLOCK"),
+        "{}",
+        refused.stderr
+    );
     assert_eq!(watched.place.read("keystore"), before);
     assert!(!watched.place.path("new").exists() && !watched.place.path("new.key").exists());
     // Before 1970 is 1970.

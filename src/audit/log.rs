@@ -9,8 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::files;
 use crate::files::rights::{OWNER_ONLY, Rights, shed};
+use crate::files::{self, LOCK, USAGE, beside, roles};
 use crate::options::Options;
 use crate::root_key::Source;
 use crate::secret::fork;
@@ -164,8 +164,15 @@ impl Log {
         if !metadata.is_file() {
             return Err(not_regular());
         }
-        for (other, what) in [(&self.keystore, "keystore"), (&self.root_key, "root key")] {
-            let Some(Ok(other)) = other.as_ref().map(fs::metadata) else {
+        let keystore = self.keystore.as_deref().map(roles::follow);
+        let beside = |end| keystore.as_deref().map(|keystore| beside(keystore, end));
+        for (other, what) in [
+            (keystore.clone(), "keystore"),
+            (beside(LOCK), "keystore's lock"),
+            (beside(USAGE), "keystore's counts"),
+            (self.root_key.clone(), "root key"),
+        ] {
+            let Some(Ok(other)) = other.map(fs::metadata) else {
                 continue;
             };
             if (other.dev(), other.ino()) == (metadata.dev(), metadata.ino()) {

@@ -81,7 +81,7 @@ impl Place {
 }
 
 /// Where a path leads, also where nothing is there yet.
-fn follow(path: &Path) -> PathBuf {
+pub fn follow(path: &Path) -> PathBuf {
     const LINKS_MAX: usize = 40;
     let mut path = path.to_owned();
     for _ in 0..LINKS_MAX {

@@ -14,7 +14,14 @@ use crate::files::{self, LOCK, beside, directory};
 
 /// The right to write, shared between processes by `flock` on a file beside the keystore.
 pub(super) struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    /// Closing is not enough: a child that the host forked meanwhile (in its audit function) has a copy.
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
+    }
 }
 
 impl Lock {
@@ -73,6 +80,24 @@ impl Lock {
             return Ok(None);
         }
         sweep(path);
-        Ok(Some(Lock { _file: file }))
+        Ok(Some(Lock { file }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_copy_of_the_descriptor_does_not_hold_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let keystore = folder.path().join("keystore");
+        let lock = Lock::try_take(&keystore).unwrap().unwrap();
+        // As a child has one that is forked meanwhile.
+        let _copy = lock.file.try_clone().unwrap();
+        assert!(Lock::try_take(&keystore).unwrap().is_none());
+        drop(lock);
+        assert!(Lock::try_take(&keystore).unwrap().is_some());
     }
 }

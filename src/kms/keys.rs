@@ -148,7 +148,14 @@ impl Kms {
                     "Keystate modified failed: deletion protection is on.",
                 ));
             }
-            let delete_date = draft.state.begin_window()?.plus(days * DAY);
+            let begins = draft.state.begin_window()?;
+            let delete_date = begins.plus(days * DAY);
+            if delete_date.seconds() - begins.seconds() < days * DAY {
+                return Err(Error::constant(
+                    Status::Clock,
+                    "The deletion window would end beyond the year 9999; is the clock right?",
+                ));
+            }
             let key = draft.state.key_mut(id)?;
             key.put_in = KeyState::PendingDeletion;
             key.delete_date = Some(delete_date);

@@ -97,6 +97,7 @@ const SPOILED: &[(&str, Spoil)] = &[
     ("a FIFO", |log| make_fifo(log)),
     ("a socket", |log| drop(UnixListener::bind(log).unwrap())),
     ("the keystore", |log| symlink("../keystore", log).unwrap()),
+    ("the lock", |log| symlink("../keystore.lock", log).unwrap()),
 ];
 
 #[test]
