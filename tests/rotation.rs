@@ -257,19 +257,18 @@ fn a_date_beyond_the_interval_is_not_believed() {
     let key = service.create_key(&INTERVAL);
     let id = parse_id(&key).unwrap();
     let far = Timestamp::now().plus(3650 * DAY);
-    // While the clock is behind, the date may be right; where it is not, the CMK rotates.
-    for (clock, versions) in [(Timestamp::now().plus(DAY), 1), (ago(DAY), 2)] {
+    // The versions count instead, as far as they are not as far away.
+    for (created, versions) in [(Timestamp::now(), 1), (ago(8 * DAY), 2), (far, 3)] {
         place.edit(|draft| {
-            draft.state.clock = clock;
-            draft
-                .state
-                .key_mut(id)
-                .unwrap()
-                .rotation
-                .as_mut()
-                .unwrap()
-                .next = far;
+            let key = draft.state.key_mut(id).unwrap();
+            for version in &mut key.versions {
+                let sealed = version.sealed_material.clone();
+                *version = Arc::new(Version::new(version.key_version_id, created, sealed));
+            }
+            key.rotation.as_mut().unwrap().next = far;
         });
+        // A client that knew the versions goes by the dates that it knew.
+        let service = place.open(&[]);
         let next = string(&service.describe(&key)["NextRotationDate"]);
         assert!(next <= Timestamp::now().plus(7 * DAY).to_string(), "{next}");
         service.data_key(&key);
