@@ -129,7 +129,7 @@ fn files_that_cannot_be_used_are_three() {
         (&["backup", "text"], "there already"),
         (
             &["--audit-log", "none/audit", "list"],
-            "KMS_ERR_AUDIT_FAILED",
+            "KMS_ERR_INVALID_OPTION",
         ),
     ] {
         let stderr = place.fails(3, args);

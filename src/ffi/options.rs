@@ -133,7 +133,8 @@ pub unsafe extern "C" fn kms_options_set_root_key(
 ///
 /// It must return, on the stack that it was called on. It must not be left by longjmp, pthread_exit, a C++
 /// exception or a switch to another context: that ends the process, or leaves a lock of the library held
-/// for ever. The thread cannot be cancelled in it, and it must not enable that.
+/// for ever. The thread cannot be cancelled in it, and it must not enable that. It must not wait for a fork,
+/// nor take a lock that a handler of yours for pthread_atfork takes: a fork waits for changes.
 pub type kms_audit_callback =
     Option<unsafe extern "C" fn(context: *mut c_void, line: *const c_char, line_len: usize) -> i32>;
 

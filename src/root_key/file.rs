@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::fs::OpenOptions;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
@@ -52,9 +52,11 @@ pub(super) fn read(path: &Path, most: usize, readers: Readers) -> Result<SecretB
     let mut bytes = secret(most + 1)?;
     let mut len = 0;
     while len < bytes.len() {
-        match file.read(&mut bytes[len..]).map_err(io)? {
-            0 => break,
-            more => len += more,
+        match file.read(&mut bytes[len..]) {
+            Ok(0) => break,
+            Ok(more) => len += more,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(io(error)),
         }
     }
     if len > most {

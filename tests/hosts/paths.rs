@@ -93,7 +93,7 @@ fn chdir() {
 
         // Whoever is opened now is opened from here.
         host.free();
-        let elsewhere = host.ask(&[&paths[..], &[AT_ONCE]].concat());
+        let elsewhere = host.ask(&["open", "keystore=k/keystore", source]);
         elsewhere.refused("KMS_ERR_ROOT_KEY_SOURCE");
     }
 }

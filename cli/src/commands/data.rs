@@ -104,9 +104,10 @@ impl GenerateDataKey {
                 out.write(json_with_secret(used, &wrapped_text, &plaintext).as_bytes())
             }
             Some(out) if to_stdout => write_shown(out, &key, Content::Bytes),
+            // The blob first: a key whose blob nobody has got is not kept.
             Some(out) => {
-                out.write(&key)?;
-                tell_blob(global, file, used, &wrapped_text)
+                tell_blob(global, file, used, &wrapped_text)?;
+                out.write(&key)
             }
             None => tell_blob(global, file, used, &wrapped_text),
         }
