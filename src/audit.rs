@@ -6,7 +6,7 @@ mod log;
 
 use std::cell::RefCell;
 use std::collections::hash_map::Entry;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -18,7 +18,6 @@ use crate::context::Context;
 use crate::error::{Error, Result, Status};
 use crate::key_name::KeyUse;
 use crate::maps::HashMap;
-use crate::options::Options;
 use crate::request_id::Call;
 use crate::tree::{Fields, Node, named};
 use log::{Durability, Log};
@@ -168,11 +167,11 @@ impl Sink {
         Sink::File(Log::new(path.into()))
     }
 
-    /// The same sink, wherever the process goes, for a client with these options. A place that cannot be
-    /// a log is refused.
-    pub fn resolved(&self, options: &Options) -> Result<Self> {
+    /// The same sink, wherever the process goes, for a client of this keystore and root key. A place that
+    /// cannot be a log is refused.
+    pub fn resolved(&self, keystore: Option<&Path>, root_key: Option<&Path>) -> Result<Self> {
         match self {
-            Sink::File(log) => log.resolved(options).map(Sink::File),
+            Sink::File(log) => log.resolved(keystore, root_key).map(Sink::File),
             Sink::Host(host) => Ok(Sink::Host(Arc::clone(host))),
         }
     }

@@ -88,8 +88,9 @@ impl Kms {
     /// Opens the keystore that the options name.
     pub fn open(options: &Options) -> Result<Self> {
         options.keep_apart(&[])?;
+        let root_key = options.root_key_file()?;
         let audit = match &options.audit {
-            Some(sink) => Some(sink.resolved(options)?),
+            Some(sink) => Some(sink.resolved(options.keystore_file(), root_key.as_deref())?),
             None => None,
         };
         let arena = Arena::new(options.locked_memory_max)?;

@@ -183,8 +183,7 @@ impl Options {
 
     /// Refuses two options that name one file, or an option and one of `more`: arguments of a command.
     pub fn keep_apart(&self, more: &[(&str, &Path)]) -> Result<()> {
-        let root_key = self.root_key_source()?;
-        let root_key = root_key.as_ref().and_then(Source::path);
+        let root_key = self.root_key_file()?;
         let mut named = Vec::with_capacity(2 + more.len());
         named.extend(root_key.as_deref().map(|path| ("root_key", path)));
         if let Some(audit::Sink::File(log)) = &self.audit {
@@ -192,6 +191,11 @@ impl Options {
         }
         named.extend(more);
         roles::keep_apart(self.keystore_file(), &named)
+    }
+
+    /// The file that the root key comes from, unless it comes from elsewhere.
+    pub fn root_key_file(&self) -> Result<Option<PathBuf>> {
+        Ok(self.root_key_source()?.as_ref().and_then(Source::path))
     }
 
     /// The keystore's file, unless it is in memory.

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use kmsbox::error::{Error, Status, after_the_change};
 use serde_json::{Value, json};
 
-use crate::output::json_text;
+use crate::table::json_text;
 use crate::table::printable;
 
 /// The service refused.

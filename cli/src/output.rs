@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use serde_json::Value;
 
 use crate::failure::{Failure, Result};
-use crate::table;
+use crate::table::json_text;
 
 /// Writes text as it is.
 pub fn text(text: impl Display) -> Result<()> {
@@ -22,11 +22,6 @@ pub fn line(text: impl Display) -> Result<()> {
 /// Writes JSON in one line.
 pub fn json(value: &Value) -> Result<()> {
     line(json_text(value))
-}
-
-/// JSON in one line, without what a terminal would act on.
-pub fn json_text(value: &Value) -> String {
-    std::mem::take(&mut *table::document(&value.to_string()))
 }
 
 /// Writes bytes. Printing macros would panic where a pipe is closed.

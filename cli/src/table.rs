@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 /// Rows under a head; each column is as wide as its widest cell.
@@ -78,6 +79,11 @@ pub fn document(document: &str) -> Zeroizing<String> {
         };
     }
     escaped
+}
+
+/// JSON in one line, without what a terminal would act on.
+pub fn json_text(value: &Value) -> String {
+    std::mem::take(&mut *document(&value.to_string()))
 }
 
 /// Control characters, and those that turn the direction of writing. None of them lies beyond U+FFFF.

@@ -11,8 +11,6 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::files::rights::{OWNER_ONLY, Rights, shed};
 use crate::files::{self, LOCK, USAGE, beside, roles};
-use crate::options::Options;
-use crate::root_key::Source;
 use crate::secret::fork;
 
 /// How often, and how far apart, a line without its end is looked at before it counts as torn.
@@ -49,14 +47,16 @@ impl Log {
         &self.path
     }
 
-    pub(super) fn resolved(&self, options: &Options) -> Result<Self> {
-        let root_key = options.root_key_source()?;
-        let root_key = root_key.as_ref().and_then(Source::path);
+    pub(super) fn resolved(
+        &self,
+        keystore: Option<&Path>,
+        root_key: Option<&Path>,
+    ) -> Result<Self> {
         let absolute = |path: &Path| path::absolute(path).map_err(|error| refused(path, error));
         let log = Log {
             path: absolute(&self.path)?,
-            keystore: options.keystore_file().map(absolute).transpose()?,
-            root_key: root_key.as_deref().map(absolute).transpose()?,
+            keystore: keystore.map(absolute).transpose()?,
+            root_key: root_key.map(absolute).transpose()?,
         };
         log.check()?;
         Ok(log)

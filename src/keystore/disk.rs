@@ -3,19 +3,20 @@
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{self, Path, PathBuf};
 
 use super::format::{BEGINNING, Labelled, SEAL_ENDS};
 use super::lock::Lock;
+use super::refusals::{failed, refuse_writable_by_others};
 use super::temporary::Temporary;
 use crate::error::{Error, Result, Status};
 use crate::files::{self, directory};
 
 /// A larger file is not a keystore; it is not even read.
 const LARGEST: u64 = 1 << 30;
-const READ_TRIES: usize = 4;
-const WRITABLE_BY_OTHERS: u32 = 0o002;
+/// How often a path is followed again where it leads to nothing.
+const TRIES: usize = 4;
 
 /// What `stat` says of a file; another file or another content has another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +31,7 @@ pub(super) struct Signature {
 impl Signature {
     /// Looks at the file that the path leads to.
     pub(super) fn of(path: &Path) -> Result<Self> {
-        match fs::metadata(path) {
+        match stat(path) {
             Ok(metadata) => Ok(Self::from_metadata(&metadata)),
             Err(error) => Err(failed("look at", path, &error)),
         }
@@ -88,9 +89,22 @@ pub(super) fn resolve(path: &Path) -> Result<PathBuf> {
     }
 }
 
+/// What the path leads to. A link may be switched, and what it led to removed, while it is followed: what
+/// is not there is looked for again.
+fn stat(path: &Path) -> io::Result<Metadata> {
+    let mut found = fs::metadata(path);
+    for _ in 0..TRIES {
+        match &found {
+            Err(error) if error.kind() == ErrorKind::NotFound => found = fs::metadata(path),
+            _ => break,
+        }
+    }
+    found
+}
+
 /// Reads the file that the path leads to; `None` where there is none.
 pub(super) fn read(path: &Path) -> Result<Option<(Labelled, Signature)>> {
-    let mut tries = 0..READ_TRIES;
+    let mut tries = 0..TRIES;
     loop {
         let read = resolve(path).and_then(|place| read_at(&place));
         let nothing = match &read {
@@ -98,7 +112,7 @@ pub(super) fn read(path: &Path) -> Result<Option<(Labelled, Signature)>> {
             Err(error) => error.status() == Status::KeystoreNotFound,
         };
         // A link may have been switched, and what it led to removed, within.
-        if !nothing || tries.next().is_none() || !path.exists() {
+        if !nothing || tries.next().is_none() || stat(path).is_err() {
             return read;
         }
     }
@@ -207,31 +221,6 @@ fn may_not_last(error: Error) -> Error {
     error.after_the_change("may not survive a power cut")
 }
 
-pub(super) fn refuse_writable_by_others(path: &Path, metadata: &Metadata) -> Result<()> {
-    if metadata.permissions().mode() & WRITABLE_BY_OTHERS == 0 {
-        return Ok(());
-    }
-    Err(Error::with(
-        Status::KeystoreIo,
-        format!(
-            "{} may be written by others; a keystore is safe only in a directory, and as a file, that \
-             others cannot write (mkdir -m 700).",
-            path.display()
-        ),
-    ))
-}
-
 fn sync(parent: &File, path: &Path) -> Result<()> {
     files::sync_directory(parent).map_err(|error| failed("sync the directory of", path, &error))
-}
-
-pub(super) fn failed(what: &str, path: &Path, error: &io::Error) -> Error {
-    let status = match error.kind() {
-        ErrorKind::NotFound | ErrorKind::NotADirectory => Status::KeystoreNotFound,
-        _ => Status::KeystoreIo,
-    };
-    Error::with(
-        status,
-        format!("Could not {what} {}: {error}.", path.display()),
-    )
 }

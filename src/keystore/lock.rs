@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use super::disk::{failed, refuse_writable_by_others};
+use super::refusals::{failed, refuse_writable_by_others};
 use super::temporary::sweep;
 use crate::error::{Error, Result, Status};
 use crate::files::rights::{OWNER_ONLY, Rights};

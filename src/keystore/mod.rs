@@ -12,6 +12,7 @@
 //! disk       the file read, replaced whole, looked at
 //! lock       the right to write, one process at a time
 //! temporary  a file on its way to the place of another
+//! refusals   what the system refuses, in words
 //! file       a keystore on disk
 //! memory     a keystore in memory
 //! expanded   the cache of CMK versions ready for use
@@ -31,6 +32,7 @@ mod format;
 mod layout;
 mod lock;
 pub mod memory;
+mod refusals;
 pub mod root_keys;
 pub mod rotation;
 pub mod sound;

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use super::disk::failed;
+use super::refusals::failed;
 use crate::error::{Error, Result, Status};
 use crate::files::rights::{OWNER_ONLY, Rights, shed};
 use crate::files::{self, TEMPORARY, beside, directory};

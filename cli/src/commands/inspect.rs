@@ -11,7 +11,8 @@ use super::data::name_of;
 use crate::failure::{Failure, Result, json_of, sentence_of};
 use crate::input::{BlobArgs, decode};
 use crate::open::Global;
-use crate::output::{self, json_text};
+use crate::output;
+use crate::table::json_text;
 use crate::table::{self, Table};
 
 /// Show what a blob says about itself; needs no keystore

@@ -20,8 +20,9 @@ use crate::input::{BlobArgs, Input, Item, decode};
 use crate::naming::{self, ContextArgs, context};
 use crate::new_file::{self, NewFile};
 use crate::open::{Access, Global};
-use crate::output::{self, json_text};
+use crate::output;
 use crate::progress::Progress;
+use crate::table::json_text;
 
 /// How many lines a thread works on at a time.
 const PART: usize = 2048;
