@@ -6,8 +6,8 @@ use std::path::Path;
 use uuid::Uuid;
 
 use super::disk;
-use super::file::{not_found, unlock};
 use super::lock::Lock;
+use super::opening::{not_found, unlock};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, Status};
 use crate::options::Options;

@@ -13,6 +13,7 @@
 //! lock       the right to write, one process at a time
 //! temporary  a file on its way to the place of another
 //! refusals   what the system refuses, in words
+//! opening    a file opened by its root key, or made
 //! file       a keystore on disk
 //! memory     a keystore in memory
 //! expanded   the cache of CMK versions ready for use
@@ -32,6 +33,7 @@ mod format;
 mod layout;
 mod lock;
 pub mod memory;
+mod opening;
 mod refusals;
 pub mod root_keys;
 pub mod rotation;

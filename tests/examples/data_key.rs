@@ -57,7 +57,7 @@ fn refuses_what_does_not_open() {
     let shared = fs::Permissions::from_mode(0o640);
     fs::set_permissions(place.path("root.key"), shared).expect("it is mine");
     let open_key = place.run(&mut data_key(), &["keystore", "root.key"]);
-    assert_ended(&open_key, 1, "KMS_ERR_INVALID_OPTION");
+    assert_ended(&open_key, 1, "KMS_ERR_ROOT_KEY_SOURCE");
     assert_ended(&place.run(&mut data_key(), &["keystore"]), 2, "usage");
 
     assert_eq!(place.read("keystore"), keystore);
