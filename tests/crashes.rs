@@ -15,8 +15,7 @@ use keystores::{Place, generate, root_key};
 use killed::{call, change, import, keys, killed_in};
 use kmsbox::clock::Timestamp;
 use kmsbox::error::Result;
-use kmsbox::keystore::rotation::Rotation;
-use kmsbox::keystore::state::{KeyState, Tag};
+use kmsbox::keystore::state::{KeyState, Rotation, Tag};
 use kmsbox::kms::{Kms, NewKey};
 use kmsbox::root_key::RootKey;
 

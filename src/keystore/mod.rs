@@ -36,7 +36,7 @@ pub mod memory;
 mod opening;
 mod refusals;
 pub mod root_keys;
-pub mod rotation;
+mod rotation;
 pub mod sound;
 pub mod state;
 pub mod store_key;

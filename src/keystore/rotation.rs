@@ -1,23 +1,11 @@
 //! Automatic rotation, and which of the stored times it believes.
 #![forbid(unsafe_code)]
 
-use serde::{Deserialize, Serialize};
-
-use super::state::{Key, Version};
+use super::state::{Key, Rotation, Version};
 use crate::clock::Timestamp;
 
 /// The start of 2025. No keystore is older: an earlier clock is behind, whatever is stored.
 const OLDEST: Timestamp = Timestamp::from_seconds(1_735_689_600);
-
-/// Automatic rotation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Rotation {
-    /// Seconds from one version to the next.
-    pub interval_seconds: u64,
-    /// When the next one is due.
-    pub next: Timestamp,
-}
 
 impl Key {
     /// Whether it should get a new version at this time.

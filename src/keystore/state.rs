@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::counter::Counter;
-use super::rotation::Rotation;
 use super::store_key::{MaterialCheck, SealedKey};
 use crate::allocation;
 use crate::clock::Timestamp;
@@ -93,6 +92,16 @@ pub enum Origin {
     /// Imported by its owner.
     #[serde(rename = "EXTERNAL")]
     External,
+}
+
+/// Automatic rotation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rotation {
+    /// Seconds from one version to the next.
+    pub interval_seconds: u64,
+    /// When the next one is due.
+    pub next: Timestamp,
 }
 
 /// A name and a value that an operator gives.

@@ -7,7 +7,7 @@ use std::path::Path;
 use kmsbox::clock::Timestamp;
 use kmsbox::error::Status;
 use kmsbox::keystore::file::SealedFile;
-use kmsbox::keystore::rotation::Rotation;
+use kmsbox::keystore::state::Rotation;
 use kmsbox::keystore::{Draft, Keystore, Patience};
 use kmsbox::kms::Kms;
 use kmsbox::request_id::Call;
